@@ -1,0 +1,113 @@
+"""New tensors: from data, filled with a number, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import wrap
+from minigrad.device import device, move
+from minigrad.tensor import Tensor, tensor
+
+
+def as_tensor(data: Any, *, dtype: Any = None, device: device | str | None = None) -> Tensor:
+    """Return ``data`` as a tensor without copying if that can be: a tensor itself, an array's memory.
+
+    Args:
+        data: as for `tensor`.
+        dtype: by default that of the data; Python floats become float32.
+        device: by default that of the data.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.kind in "fiub":
+        data = from_numpy(data)
+    made = data if isinstance(data, Tensor) else tensor(data)
+    made = made if dtype is None else made.to(np.dtype(dtype))
+    return made if device is None else made.to(device)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """Return a tensor that shares the array's memory.
+
+    Raises:
+        TypeError: it is no array of numbers.
+    """
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise TypeError(f"expected np.ndarray of numbers (got {array!r:.60})")
+    return wrap(array)  # type: ignore[no-any-return]
+
+
+def full(
+    size: Sequence[int] | int,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: device | str = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return a tensor of one repeated number.
+
+    Args:
+        size: the shape.
+        fill_value: the number; it decides the dtype: float32, int64 or bool.
+        dtype: another dtype.
+        device: where to put it.
+        requires_grad: whether gradients are to be computed for it.
+    """
+    dtype = tensor(fill_value).dtype if dtype is None else dtype
+    made: Tensor = wrap(move(np.full(size, fill_value, dtype), device))
+    return made.requires_grad_(requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+    """Return zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``; other arguments as for `full`."""
+    return full(_size(size), 0, dtype=dtype, **kwargs)
+
+
+def ones(*size: Any, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+    """Return ones: ``ones(2, 3)`` or ``ones((2, 3))``; other arguments as for `full`."""
+    return full(_size(size), 1, dtype=dtype, **kwargs)
+
+
+def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
+    """Return a tensor of one repeated number in the shape, dtype and device of ``input``."""
+    input = as_tensor(input)
+    kwargs.setdefault("device", input.device)
+    return full(input.shape, fill_value, dtype=dtype or input.dtype, **kwargs)
+
+
+def zeros_like(input: Any, **kwargs: Any) -> Tensor:
+    """Return zeros in the shape, dtype and device of ``input``."""
+    return full_like(input, 0, **kwargs)
+
+
+def ones_like(input: Any, **kwargs: Any) -> Tensor:
+    """Return ones in the shape, dtype and device of ``input``."""
+    return full_like(input, 1, **kwargs)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
+    """Return start, start + step, ... below ``end``: ``arange(end)`` or ``arange(start, end)``.
+
+    Integers give int64, floats float32; keyword arguments as for `tensor`.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    values = np.arange(start, end, step)
+    if "dtype" not in kwargs and values.dtype == np.float64:
+        kwargs["dtype"] = np.float32
+    return tensor(values, **kwargs)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+    """Return ``steps`` numbers from start to end, both included, at equal distances."""
+    return tensor(np.linspace(start, end, steps), dtype=dtype, **kwargs)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+    """Return the n x m matrix (m = n by default) with ones on the diagonal, zeros elsewhere."""
+    return tensor(np.eye(n, m), dtype=dtype, **kwargs)
+
+
+def _size(size: tuple[Any, ...]) -> Any:
+    return size[0] if len(size) == 1 and not isinstance(size[0], int) else size

@@ -1,0 +1,146 @@
+"""Functions of each element by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import differentiable
+
+
+@differentiable(x=lambda g, y: g * y)  # y = eˣ is its own derivative
+def exp(x: Any) -> Any:
+    """Return eˣ."""
+    return np.exp(x)
+
+
+@differentiable(x=lambda g, y: g * (y + 1))
+def expm1(x: Any) -> Any:
+    """Return eˣ - 1, exact for small x."""
+    return np.expm1(x)
+
+
+@differentiable(x=lambda g, x: g / x)
+def log(x: Any) -> Any:
+    """Return the natural logarithm of x."""
+    return np.log(x)
+
+
+@differentiable(x=lambda g, x: g / (x + 1))
+def log1p(x: Any) -> Any:
+    """Return log(1 + x), exact for small x."""
+    return np.log1p(x)
+
+
+@differentiable(x=lambda g, y: g / (2 * y))
+def sqrt(x: Any) -> Any:
+    """Return √x."""
+    return np.sqrt(x)
+
+
+@differentiable(x=lambda g, x: g * np.cos(x))
+def sin(x: Any) -> Any:
+    """Return sin x, x in radians."""
+    return np.sin(x)
+
+
+@differentiable(x=lambda g, x: -g * np.sin(x))
+def cos(x: Any) -> Any:
+    """Return cos x, x in radians."""
+    return np.cos(x)
+
+
+@differentiable(x=lambda g, y: g * (1 - y * y))
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent of x."""
+    return np.tanh(x)
+
+
+@differentiable(x=lambda g, y: g * (y * (1 - y)))
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + e⁻ˣ), computed without overflow for either sign of x."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+@differentiable(x=lambda g, x: g * np.sign(x))
+def abs(x: Any) -> Any:
+    """Return |x|; at 0 the gradient is 0."""
+    return np.abs(x)
+
+
+@differentiable()
+def sign(x: Any) -> Any:
+    """Return -1, 0 or 1; piecewise constant, so no gradient."""
+    return np.sign(x)
+
+
+@differentiable()
+def floor(x: Any) -> Any:
+    """Return the largest integer not above x; piecewise constant, so no gradient."""
+    return np.floor(x)
+
+
+@differentiable(x=lambda g, y: g * (y > 0))
+def relu(x: Any, out: Any = None) -> Any:
+    """Return max(x, 0); at 0 the gradient is 0.
+
+    Args:
+        x: any shape.
+        out: an array to write into, for the in-place form.
+    """
+    return np.maximum(x, 0, out=out)
+
+
+@differentiable(
+    x=lambda g, x, min, max: g * _within(x, min, max),
+    min=lambda g, x, min, max: g * ((x < min) & (True if max is None else min < max)),
+    max=lambda g, x, min, max: g * ((x > max) | (False if min is None else max < min)),
+)
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """Return x limited to [min, max]; on the limits themselves the gradient is still 1.
+
+    Args:
+        x: any shape.
+        min, max: scalars or tensors that broadcast with x; None for no limit, but not both.
+    """
+    if min is None and max is None:
+        raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
+    y = x if min is None else np.maximum(x, min)
+    return y if max is None else np.minimum(y, max)
+
+
+def _within(x: Any, min: Any, max: Any) -> Any:
+    if min is None:
+        return x <= max
+    return x >= min if max is None else (x >= min) & (x <= max)
+
+
+@differentiable(
+    a=lambda g, condition: where(condition, g, 0),
+    b=lambda g, condition: where(condition, 0, g),
+)
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """Return the elements of ``a`` where ``condition`` holds, and those of ``b`` elsewhere."""
+    return np.where(condition, a, b)
+
+
+@differentiable(x=lambda g: g)  # the engine casts a gradient back to the argument's own dtype
+def cast(x: Any, dtype: Any) -> Any:
+    """Return a copy of ``x`` with another dtype."""
+    return x.astype(dtype)
+
+
+@differentiable(x=lambda g: g)
+def clone(x: Any) -> Any:
+    """Return a copy of ``x`` that gradients flow through."""
+    return x.copy()
+
+
+@differentiable(x=lambda g: np.zeros_like(g), source=lambda g: g)
+def overwrite(x: Any, source: Any) -> Any:
+    """Return ``source`` broadcast and cast to the shape and dtype of ``x``, which it replaces."""
+    y = np.empty_like(x)
+    y[...] = source
+    return y

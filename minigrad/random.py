@@ -1,0 +1,251 @@
+"""Random numbers that are a pure function of three integers: seed, stream and offset.
+
+The function is Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
+1, 2, 3", 2011), as ``numpy.random.Philox`` computes it: block number ``offset + 1 + i`` under the
+key (seed, stream) is four 64-bit words, or eight 32-bit lanes. A draw takes whole blocks, and
+moves the offset past them. So
+
+- the same seed gives the same numbers on every machine, and can on a GPU;
+- a generator is saved, restored and replayed by its three integers;
+- element i of a draw does not depend on how many are drawn, or by whom.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Variable, wrap
+
+_WORD = 2**64
+
+
+class Generator:
+    """A stream of random numbers.
+
+    Args:
+        seed: 0 to 2⁶⁴ - 1; None takes one from the operating system.
+
+    Raises:
+        ValueError: the seed is out of range.
+
+    Examples:
+        >>> a, b = Generator(7), Generator(7)
+        >>> a.get_state()
+        (7, 0, 0)
+        >>> bool((rand(3, generator=a) == rand(3, generator=b)).all())
+        True
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.manual_seed(secrets.randbits(64) if seed is None else seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Restart at the beginning of stream 0 of ``seed``; return the generator itself."""
+        self.set_state((seed, 0, 0))
+        return self
+
+    def initial_seed(self) -> int:
+        """Return the seed."""
+        return self._seed
+
+    def get_state(self) -> tuple[int, int, int]:
+        """Return (seed, stream, offset): all that there is to know."""
+        return self._seed, self._stream, self._offset
+
+    def set_state(self, state: Sequence[int]) -> None:
+        """Continue from a state that `get_state` returned, of this generator or another.
+
+        Raises:
+            ValueError: it is not three integers from 0 to 2⁶⁴ - 1.
+        """
+        values = [v for v in state if isinstance(v, int | np.integer) and 0 <= v < _WORD]
+        if len(values) != 3 or len(state) != 3:
+            raise ValueError(
+                "a generator's seed, stream and offset are three integers from 0 to 2**64 - 1, "
+                f"got {tuple(state)}"
+            )
+        self._seed, self._stream, self._offset = map(int, values)
+
+    def spawn(self, n: int) -> list[Generator]:
+        """Return ``n`` generators of the same seed, independent of this one and of each other.
+
+        Their stream numbers are n words drawn from here: the children are a function of this
+        generator's state, and calling again gives others.
+        """
+        children = [Generator(self._seed) for _ in range(n)]
+        for child, stream in zip(children, self.words(n), strict=True):
+            child._stream = int(stream)
+        return children
+
+    def words(self, n: int) -> np.ndarray:
+        """Draw n uniform 64-bit words (uint64)."""
+        philox = np.random.Philox(
+            key=np.array([self._seed, self._stream], np.uint64),
+            counter=np.array([self._offset, 0, 0, 0], np.uint64),
+        )
+        self._offset = (self._offset + (n + 3) // 4) % _WORD
+        return philox.random_raw(n)  # type: ignore[no-any-return]
+
+    def lanes(self, n: int) -> np.ndarray:
+        """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first."""
+        return self.words((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
+
+    def uniform(self, n: int) -> np.ndarray:
+        """Draw n float64 numbers, uniform on the multiples of 2⁻⁵³ in [0, 1)."""
+        return (self.words(n) >> np.uint64(11)) * 2.0**-53
+
+    def normal(self, n: int) -> np.ndarray:
+        """Draw n standard normal float64 numbers (Box and Muller, 1958; a pair of words each)."""
+        u, v = self.uniform(2 * n).reshape(n, 2).T
+        return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
+
+    def keep_mask(self, shape: Sequence[int], p: float) -> np.ndarray:
+        """Draw booleans that are False with probability p, to within 2⁻³³.
+
+        Args:
+            shape: the shape of the mask.
+            p: 0 to 1. An element is kept where its lane is >= round(p · 2³²).
+        """
+        lanes = self.lanes(int(np.prod(shape)))
+        return (lanes >= round(p * 2**32)).reshape(shape)
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Restart the default generator, always; return it.
+
+    Args:
+        seed: 0 to 2⁶⁴ - 1.
+    """
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """Return the seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> tuple[int, int, int]:
+    """Return the state of the default generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Sequence[int]) -> None:
+    """Set the state of the default generator to one that `get_rng_state` returned."""
+    default_generator.set_state(state)
+
+
+@contextlib.contextmanager
+def fork_rng() -> Iterator[None]:
+    """Give the default generator its present state back when the ``with`` block ends.
+
+    Examples:
+        >>> import minigrad
+        >>> with fork_rng():
+        ...     inside = minigrad.rand(2)
+        >>> bool((minigrad.rand(2) == inside).all())
+        True
+    """
+    state = default_generator.get_state()
+    try:
+        yield
+    finally:
+        default_generator.set_state(state)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = np.float32,
+    requires_grad: bool = False,
+) -> Any:
+    """Return numbers uniform on [0, 1): multiples of 2⁻²⁴ in float32, of 2⁻⁵³ in float64.
+
+    Args:
+        size: ints, or one sequence of ints.
+        generator: where to draw from; None for the default generator.
+        dtype: a floating-point dtype.
+        requires_grad: whether the result is a leaf that collects gradients.
+    """
+    generator, shape, dtype = generator or default_generator, _shape(size), np.dtype(dtype)
+    n = int(np.prod(shape))
+    if dtype == np.float64:
+        values = generator.uniform(n)
+    else:
+        bits = 11 if dtype == np.float16 else 24  # all that the mantissa holds: 1.0 is never drawn
+        values = (generator.lanes(n) >> np.uint32(32 - bits)) * np.float32(2.0**-bits)
+    return wrap(values.astype(dtype, copy=False).reshape(shape), requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = np.float32,
+    requires_grad: bool = False,
+) -> Any:
+    """Return numbers from the standard normal distribution; arguments as for `rand`."""
+    generator, shape = generator or default_generator, _shape(size)
+    values = generator.normal(int(np.prod(shape))).astype(dtype)
+    return wrap(values.reshape(shape), requires_grad)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None
+) -> Any:
+    """Return int64 numbers uniform on low, ..., high - 1: ``randint([low,] high, size)``.
+
+    Args:
+        low, high: the range; at most 2⁵³ numbers, each with its probability to within 2⁻⁵³.
+        size: an int or a sequence of ints.
+        generator: where to draw from; None for the default generator.
+
+    Raises:
+        ValueError: the range is empty or too large.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if not 0 < high - low <= 2**53:
+        raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
+    shape = _shape((size,))
+    u = (generator or default_generator).uniform(int(np.prod(shape)))
+    return wrap((np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape))
+
+
+def randperm(n: int, *, generator: Generator | None = None) -> Any:
+    """Return 0, ..., n - 1 in random order (int64): the ranks of n random words."""
+    words = (generator or default_generator).words(n)
+    return wrap(np.argsort(words, kind="stable").astype(np.int64, copy=False))
+
+
+def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
+    """Return 1 with the probabilities that ``input`` gives, else 0, in its shape and dtype.
+
+    Args:
+        input: a floating-point tensor of probabilities.
+        generator: where to draw from; None for the default generator.
+
+    Raises:
+        ValueError: a probability is outside [0, 1], or NaN.
+    """
+    p = np.asarray(input.data if isinstance(input, Variable) else input)
+    if not np.all((p >= 0) & (p <= 1)):
+        bad = p[~((p >= 0) & (p <= 1))].flat[0]
+        raise ValueError(f"bernoulli: probabilities must be in [0, 1], got {bad}")
+    lanes = (generator or default_generator).lanes(p.size).reshape(p.shape)
+    return wrap((lanes < np.rint(p.astype(np.float64) * 2**32)).astype(p.dtype))
+
+
+def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(size) == 1 and not isinstance(size[0], int | np.integer):
+        size = tuple(size[0])
+    return tuple(int(n) for n in size)

@@ -1,0 +1,545 @@
+"""Tensor: an array that remembers how it was computed, spelled as in PyTorch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad import autograd, ops
+from minigrad.autograd import Node, Variable, result_type, wrap, write
+from minigrad.device import device, device_of, move
+
+
+@result_type
+class Tensor(Variable):
+    """A multi-dimensional array of numbers that can compute gradients.
+
+    Make one with `minigrad.tensor`; ``Tensor(data)`` is short for ``tensor(data, dtype=float32)``.
+
+    Attributes:
+        data: the array itself, NumPy's or CuPy's. Changes made through it are not noticed by the
+            graph: use the in-place methods, or `numpy()` knowing what you do.
+        grad: for a leaf, the gradient that ``backward()`` has accumulated; None before.
+        grad_fn: the recorded op that made this tensor; None for a leaf.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        made = tensor(data, dtype=np.float32, requires_grad=requires_grad)
+        self.data, self.grad, self.grad_fn = made.data, None, None
+        self._requires_grad, self._version = requires_grad, made._version
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are computed for this tensor; of a leaf, it can be set."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.grad_fn is not None and not value:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. To use a computed "
+                "variable in a subgraph that doesn't require differentiation use .detach()."
+            )
+        if value and self.dtype.kind != "f":
+            raise RuntimeError(
+                "only Tensors of floating point dtype can require gradients, this one is "
+                f"{self.dtype}"
+            )
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set ``requires_grad``, and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than by a recorded op."""
+        return self.grad_fn is None
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> device:
+        """Where the data is."""
+        return device_of(self.data)
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the size of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.data.size  # type: ignore[no-any-return]
+
+    # ------------------------------------------------------------------ gradients
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Add the gradient of this tensor to the ``grad`` of every leaf that it depends on.
+
+        Works inside ``no_grad()`` too. What the graph has saved is freed on the way.
+
+        Args:
+            gradient: what flows in, of this tensor's shape; None stands for 1, and needs a tensor
+                of one element.
+            retain_graph: keep what the graph has saved, for another pass. Default: create_graph.
+            create_graph: record the derivative too, so that it can be differentiated again.
+
+        Raises:
+            RuntimeError: the tensor does not require grad, or is no scalar and ``gradient`` is
+                missing or of another shape; the graph was freed by an earlier pass; a saved tensor
+                has been changed in place. Then no ``grad`` has been touched.
+
+        Examples:
+            >>> x = tensor([1.0, 2.0], requires_grad=True)
+            >>> (x * x).sum().backward()
+            >>> x.grad
+            tensor([2., 4.])
+        """
+        autograd.backward(self, gradient, retain_graph, create_graph)
+
+    def detach(self) -> Tensor:
+        """Return a tensor of the same memory without history: a change to one is seen in both."""
+        return wrap(self.data, version=self._version)  # type: ignore[no-any-return]
+
+    clone = ops.clone
+
+    # ------------------------------------------------------------------ out of the tensor
+
+    def item(self) -> Any:
+        """Return the only element, as a Python number.
+
+        Raises:
+            RuntimeError: there is not exactly one element.
+        """
+        if self.data.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self.data.size} elements cannot be converted to Scalar"
+            )
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def numpy(self) -> np.ndarray:
+        """Return the NumPy array that holds the data: the same memory.
+
+        Raises:
+            RuntimeError: the tensor requires grad.
+            TypeError: it is on a GPU.
+        """
+        if self._requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
+            )
+        if not isinstance(self.data, np.ndarray):
+            raise TypeError(
+                f"can't convert {self.device} device type tensor to numpy. "
+                "Use Tensor.cpu() to copy the tensor to host memory first."
+            )
+        return self.data
+
+    # ------------------------------------------------------------------ to another dtype or device
+
+    def to(self, target: Any) -> Tensor:
+        """Return the tensor with another dtype or on another device; itself if nothing changes.
+
+        Args:
+            target: a dtype, a device or its name (``"cuda"``), or a tensor to be like.
+        """
+        if isinstance(target, Tensor):
+            return self.to(target.dtype).to(target.device)
+        if isinstance(target, device) or target in ("cpu", "cuda") or str(target)[:5] == "cuda:":
+            moved = _transfer(self, target)
+            return self if moved.data is self.data else moved
+        return self if self.dtype == target else ops.cast(self, np.dtype(target))
+
+    def type(self, dtype: Any) -> Tensor:
+        """Return the tensor with another dtype; itself if nothing changes."""
+        return self.to(np.dtype(dtype))
+
+    astype = type
+
+    def cpu(self) -> Tensor:
+        """Return the tensor in host memory."""
+        return self.to("cpu")
+
+    def cuda(self, index: int | None = None) -> Tensor:
+        """Return the tensor on a GPU."""
+        return self.to(device("cuda", index))
+
+    def half(self) -> Tensor:
+        """Return the tensor as float16."""
+        return self.to(np.float16)
+
+    def float(self) -> Tensor:
+        """Return the tensor as float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """Return the tensor as float64."""
+        return self.to(np.float64)
+
+    def long(self) -> Tensor:
+        """Return the tensor as int64."""
+        return self.to(np.int64)
+
+    def bool(self) -> Tensor:
+        """Return the tensor as booleans: whether each element is nonzero."""
+        return self.to(np.bool_)
+
+    # ------------------------------------------------------------------ in place
+
+    def copy_(self, source: Any) -> Tensor:
+        """Replace the elements by those of ``source``, broadcast and cast."""
+        return write(self, ops.overwrite, source)  # type: ignore[no-any-return]
+
+    def fill_(self, value: Any) -> Tensor:
+        """Replace all elements by one number."""
+        return self.copy_(value)
+
+    def zero_(self) -> Tensor:
+        """Replace all elements by 0."""
+        return self.copy_(0)
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """Add ``alpha * other`` in place."""
+        return write(self, ops.add, other if alpha == 1 else alpha * other)  # type: ignore[no-any-return]
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """Subtract ``alpha * other`` in place."""
+        return write(self, ops.sub, other if alpha == 1 else alpha * other)  # type: ignore[no-any-return]
+
+    def mul_(self, other: Any) -> Tensor:
+        """Multiply by ``other`` in place."""
+        return write(self, ops.mul, other)  # type: ignore[no-any-return]
+
+    def div_(self, other: Any) -> Tensor:
+        """Divide by ``other`` in place."""
+        return write(self, ops.div, other)  # type: ignore[no-any-return]
+
+    def relu_(self) -> Tensor:
+        """Replace negative elements by 0, in the same memory."""
+        return write(self, ops.relu, self.data)  # type: ignore[no-any-return]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        write(self, ops.setitem, value, _plain_index(index), self.data)
+
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+
+    # ------------------------------------------------------------------ operators
+
+    __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.div
+    __floordiv__, __mod__, __pow__, __matmul__ = ops.floor_divide, ops.remainder, ops.pow, ops.matmul
+    __and__, __or__, __xor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
+    __neg__, __abs__, __invert__ = ops.neg, ops.abs, ops.bitwise_not
+    __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
+    __eq__, __ne__ = ops.eq, ops.ne
+    __hash__ = object.__hash__  # equality is by element, identity is what dictionaries go by
+
+    def __radd__(self, other: Any) -> Any:
+        return ops.add(other, self)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ops.sub(other, self)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ops.mul(other, self)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return ops.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return ops.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Any:
+        return ops.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Any:
+        return ops.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return ops.matmul(other, self)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    # ------------------------------------------------------------------ functions as methods
+
+    add, sub, mul, div, pow, neg = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.neg
+    maximum, minimum, remainder = ops.maximum, ops.minimum, ops.remainder
+    exp, expm1, log, log1p, sqrt = ops.exp, ops.expm1, ops.log, ops.log1p, ops.sqrt
+    sin, cos, tanh, sigmoid, relu = ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.relu
+    abs, sign, floor = ops.abs, ops.sign, ops.floor
+    clamp = clip = ops.clamp
+    matmul = ops.matmul
+    sum, mean, var, std = ops.sum, ops.mean, ops.var, ops.std
+    max, min, amax, amin = ops.max, ops.min, ops.amax, ops.amin
+    argmax, argmin, any, all = ops.argmax, ops.argmin, ops.any, ops.all
+    logsumexp, softmax, log_softmax = ops.logsumexp, ops.softmax, ops.log_softmax
+    eq, ne, lt, le, gt, ge = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
+    flatten, squeeze, unsqueeze, transpose = ops.flatten, ops.squeeze, ops.unsqueeze, ops.transpose
+    swapaxes, take_along_dim = ops.transpose, ops.take_along_dim
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """Return the same elements in another shape; one -1 stands for what remains."""
+        return ops.reshape(self, _ints(shape))  # type: ignore[no-any-return]
+
+    def view(self, *shape: Any) -> Tensor:
+        """Return the same memory in another shape.
+
+        Raises:
+            RuntimeError: that is not possible without a copy.
+        """
+        y: Tensor = ops.reshape(self, _ints(shape))
+        if not np.may_share_memory(y.data, self.data):
+            raise RuntimeError(
+                f"view: shape {self.shape} in this memory layout cannot be seen as {y.shape}. "
+                "Use .reshape(...), which copies."
+            )
+        return y
+
+    def permute(self, *dims: Any) -> Tensor:
+        """Return a view whose dimension i is dimension ``dims[i]`` of this tensor."""
+        return ops.permute(self, _ints(dims))  # type: ignore[no-any-return]
+
+    def expand(self, *sizes: Any) -> Tensor:
+        """Return a read-only view repeated to ``sizes``; -1 keeps a dimension as it is."""
+        return ops.expand(self, _ints(sizes))  # type: ignore[no-any-return]
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """A view with all dimensions in reverse order."""
+        return ops.permute(self, range(self.ndim)[::-1])  # type: ignore[no-any-return]
+
+    # ------------------------------------------------------------------ as a sequence, as a number
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, _plain_index(index))  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self.data == getattr(value, "data", value)).any())
+
+    def __bool__(self) -> Any:
+        if self.data.size != 1:
+            raise RuntimeError(
+                f"Boolean value of Tensor with {self.data.size} values is ambiguous: "
+                "use .any() or .all()"
+            )
+        return bool(self.data.item())
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iub":
+            raise TypeError(f"only integer tensors can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    # ------------------------------------------------------------------ as text, as a copy
+
+    def __repr__(self) -> str:
+        data = move(self.data, "cpu")
+        text = "tensor(" + np.array2string(data, separator=", ", prefix="tensor(")
+        if not isinstance(self.data, np.ndarray):
+            text += f", device='{self.device}'"
+        if self.dtype not in (np.float32, np.int64, np.bool_) or not data.size:
+            text += f", dtype=minigrad.{self.dtype}"
+        if self.grad_fn is not None:
+            text += f", grad_fn={self.grad_fn}"
+        elif self._requires_grad:
+            text += ", requires_grad=True"
+        return text + ")"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec and self.data.size == 1 else str(self), spec)
+
+    def __reduce__(self) -> Any:
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) can be copied deeply "
+                "or pickled; use .detach() or .clone()"
+            )
+        return _rebuild, (self.__class__, self.data, self._requires_grad, self.grad)
+
+    # ------------------------------------------------------------------ NumPy's protocols
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or kwargs:
+            return NotImplemented
+        if ufunc in _UFUNCS:
+            return _UFUNCS[ufunc](*inputs)
+        return wrap(ufunc(*[x.numpy() if isinstance(x, Tensor) else x for x in inputs]))
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        if function in _FUNCTIONS:
+            return _FUNCTIONS[function](*args, **kwargs)
+        args, kwargs = _as_numpy(args), _as_numpy(kwargs)
+        return function(*args, **kwargs)
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: device | str = "cpu",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return a tensor with a copy of ``data``.
+
+    Args:
+        data: a number, nested sequences of numbers (or of tensors), an array or a tensor.
+        dtype: by default that of an array or tensor; Python floats become float32, ints int64.
+        device: where to put it: ``"cpu"``, ``"cuda"``.
+        requires_grad: whether gradients are to be computed for it.
+
+    Raises:
+        TypeError: the data are not numbers.
+        ValueError: nested sequences of different lengths.
+        RuntimeError: a gradient is asked for integers; the device cannot be used.
+
+    Examples:
+        >>> tensor([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+        >>> tensor(0.5, requires_grad=True)
+        tensor(0.5, requires_grad=True)
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    array = data if hasattr(data, "dtype") else np.array(_without_tensors(data))
+    if dtype is None and not hasattr(data, "dtype") and array.dtype == np.float64:
+        dtype = np.float32
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
+    result: Tensor = wrap(move(array.astype(dtype or array.dtype), device))
+    return result.requires_grad_(requires_grad)
+
+
+def _without_tensors(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data.tolist()
+    return [_without_tensors(d) for d in data] if isinstance(data, list | tuple) else data
+
+
+def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool, grad: Tensor | None) -> Tensor:
+    made = cls.__new__(cls)
+    fresh: Tensor = wrap(data, requires_grad)
+    made.data, made.grad, made.grad_fn = fresh.data, grad, None
+    made._requires_grad, made._version = requires_grad, fresh._version
+    return made
+
+
+@autograd.differentiable(x=lambda g, source: _transfer(g, source))
+def _move(x: Any, target: device, source: device) -> Any:
+    return move(x, target)
+
+
+def _transfer(x: Any, target: device | str) -> Any:
+    """Return x on another device; its gradient travels back."""
+    return _move(x, target, x.device if isinstance(x, Tensor) else device_of(x))
+
+
+def _ints(shape: tuple[Any, ...]) -> Sequence[int]:
+    """Return (2, 3) for the arguments 2, 3 as well as for (2, 3)."""
+    return shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
+
+
+def _plain_index(index: Any) -> tuple[Any, ...]:
+    """Return an index as a tuple of what arrays understand, such that the result is an array."""
+    parts = index if isinstance(index, tuple) else (index,)
+    plain = tuple(
+        p.data if isinstance(p, Tensor) else np.asarray(p) if isinstance(p, list) else p
+        for p in parts
+    )
+    return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)
+
+
+def _as_numpy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if isinstance(value, list | tuple):
+        return value.__class__(_as_numpy(v) for v in value)
+    return {k: _as_numpy(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _like(x: Any, value: float, shape: Any = None, dtype: Any = None) -> Tensor:
+    return wrap(np.full_like(x.data, value, shape=shape, dtype=dtype))  # type: ignore[no-any-return]
+
+
+#: which op a NumPy function stands for when it meets a tensor
+_UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
+    getattr(np, name): getattr(ops, other)
+    for name, other in {
+        **{n: n for n in "exp expm1 log log1p sqrt sin cos tanh sign floor".split()},
+        **{n: n for n in "maximum minimum remainder matmul floor_divide".split()},
+        **{n: n for n in "bitwise_and bitwise_or bitwise_xor bitwise_not".split()},
+        **{"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "negative": "neg"},
+        **{"power": "pow", "absolute": "abs", "equal": "eq", "not_equal": "ne", "less": "lt"},
+        **{"less_equal": "le", "greater": "gt", "greater_equal": "ge"},
+    }.items()
+}
+_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.sum: ops.sum,
+    np.mean: ops.mean,
+    np.var: lambda x, axis=None, ddof=0, keepdims=False: ops.var(x, axis, ddof, keepdims),
+    np.std: lambda x, axis=None, ddof=0, keepdims=False: ops.std(x, axis, ddof, keepdims),
+    np.max: ops.amax,
+    np.min: ops.amin,
+    np.argmax: ops.argmax,
+    np.argmin: ops.argmin,
+    np.any: ops.any,
+    np.all: ops.all,
+    np.clip: lambda x, a_min=None, a_max=None: ops.clamp(x, a_min, a_max),
+    np.where: ops.where,
+    np.reshape: ops.reshape,
+    np.ravel: ops.flatten,
+    np.transpose: lambda x, axes=None: ops.permute(x, axes or range(x.ndim)[::-1]),
+    np.swapaxes: ops.transpose,
+    np.squeeze: ops.squeeze,
+    np.expand_dims: ops.unsqueeze,
+    np.broadcast_to: ops.expand,
+    np.concatenate: ops.concatenate,
+    np.stack: ops.stack,
+    np.copy: ops.clone,
+    np.zeros_like: functools.partial(_like, value=0),
+    np.ones_like: functools.partial(_like, value=1),
+}
