@@ -27,6 +27,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import operator
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -117,11 +118,11 @@ class set_grad_enabled(_GradMode):  # noqa: N801
 class Version:
     """What all views of one storage share: how often it was changed in place, and if views exist."""
 
-    __slots__ = ("count", "viewed")
+    count = 0  # the class holds the initial state, so that making one costs next to nothing
+    viewed = False
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.viewed = False
+
+_CONSTANT = Version()  # of what is no tensor, and not watched
 
 
 class Variable:
@@ -145,6 +146,7 @@ class Variable:
 
 
 _result_type: type[Variable] = Variable
+_new = object.__new__
 
 
 def result_type(cls: type[V]) -> type[V]:
@@ -163,7 +165,7 @@ def wrap(
     """Return a tensor around an array, which is neither converted nor copied."""
     if isinstance(data, np.generic):  # what NumPy makes of 0-d arrays
         data = np.asarray(data)
-    tensor = _result_type.__new__(_result_type)
+    tensor = _new(_result_type)
     tensor.data = data
     tensor.grad = None
     tensor.grad_fn = grad_fn
@@ -179,15 +181,19 @@ class Node:
     no reference cycles, so that memory is freed the moment the last user lets go of the result.
     """
 
-    __slots__ = ("__weakref__", "_kept", "_versions", "dtype", "parents", "plan", "seq", "shape")
+    __slots__ = (
+        *("seq", "plan", "parents", "shape", "dtype"),
+        *("_kept", "_versions", "_counts", "__weakref__"),
+    )
 
     seq: int  # the order of creation: descending, it is a reverse topological order
     plan: Plan
-    parents: list[Node | Variable]  # one for each of the plan's rules
+    parents: list[Node | Variable]  # one for each of the plan's derivatives
     shape: tuple[int, ...]  # of the op's output, hence of the gradient that arrives here
     dtype: np.dtype[Any]
-    _kept: list[Any] | None  # None once freed
-    _versions: list[tuple[Version, int] | None]  # as many as kept arrays: their version when kept
+    _kept: tuple[Any, ...] | None  # by the plan's names; None once freed
+    _versions: tuple[Version, ...]  # of what is kept, shapes aside,
+    _counts: list[int]  # and what they counted then
 
     @property
     def name(self) -> str:
@@ -203,35 +209,37 @@ class Node:
         """
         return dict(zip(self.plan.names, self._unpack(), strict=True))
 
-    def _unpack(self) -> list[Any]:
+    def _unpack(self) -> tuple[Any, ...]:
         if self._kept is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time: what "
                 f"{self.name} had saved was freed by the first backward pass. Specify "
                 "retain_graph=True there if you need to go through the graph again."
             )
-        for name, value, stamp in zip(self.plan.names, self._kept, self._versions, strict=False):
-            if stamp is not None and stamp[0].count != stamp[1]:
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an "
-                    f"inplace operation: {name} of {self.name}, a {value.dtype} tensor of shape "
-                    f"{value.shape}, is at version {stamp[0].count}; expected version {stamp[1]} "
-                    "instead. Use the out-of-place form of that operation, or change a clone()."
-                )
+        counts = [version.count for version in self._versions]
+        if counts != self._counts:
+            slot = [now == then for now, then in zip(counts, self._counts, strict=True)].index(False)
+            value = self._kept[slot]
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an "
+                f"inplace operation: {self.plan.names[slot]} of {self.name}, a {value.dtype} tensor "
+                f"of shape {value.shape}, is at version {counts[slot]}; expected version "
+                f"{self._counts[slot]} instead. Use the out-of-place form of that operation, or "
+                "change a clone()."
+            )
         return self._kept
 
-    def _unpack_as_variables(self) -> list[Any]:
+    def _unpack_as_variables(self) -> tuple[Any, ...]:
         """Return what is kept with its history, so that derivatives are recorded in their turn."""
         kept, op = list(self._unpack()), self.plan.op
-        sources = {i: p for (i, *_), p in zip(self.plan.rules, self.parents, strict=True)}
+        sources = dict(zip(self.plan.arguments, self.parents, strict=True))
         for slot, i in enumerate(self.plan.keep):
             source = self if i == op.arity else sources.get(i)
             if isinstance(source, Node):
-                stamp = self._versions[slot]
-                kept[slot] = wrap(kept[slot], True, source, stamp and stamp[0])
+                kept[slot] = wrap(kept[slot], True, source, self._versions[slot])
             elif source is not None:
                 kept[slot] = source
-        return kept
+        return tuple(kept)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -240,22 +248,29 @@ class Node:
 class Plan:
     """What an op must keep, and which entries it calls, when a given set of arguments is tracked."""
 
-    __slots__ = ("keep", "names", "op", "rules", "shapes")
-
-    def __init__(self, op: Op, tracked: Iterable[int]) -> None:
+    def __init__(self, op: Op, tracked: list[int]) -> None:
         self.op = op
-        chosen = [(i, *op.entries[i]) for i in tracked]
-        names = dict.fromkeys(name for _, _, reads in chosen for name in reads)
-        arrays = [name for name in names if name in op.slots]
-        shapes = [name for name in names if name not in op.slots]
+        self.arguments = tracked
+        entries = [op.entries[i] for i in tracked]
+        read = dict.fromkeys(name for _, reads in entries for name in reads)  # each once, in order
+        arrays = [name for name in read if name in op.slots]
+        shapes = [name for name in read if name not in op.slots]
         self.names = arrays + shapes
-        self.keep = tuple(op.slots[name] for name in arrays)
-        self.shapes = tuple(op.slots[name.removesuffix("_shape")] for name in shapes)
-        #: (the argument, its derivative, where in the kept values the derivative's parameters are)
-        self.rules = tuple(
-            (i, derivative, tuple(self.names.index(name) for name in reads))
-            for i, derivative, reads in chosen
-        )
+        self.keep = [op.slots[name] for name in arrays]
+        self.pick = _generate("values", [f"values[{i}]" for i in self.keep], tuple)
+        self.shapes = [op.slots[name.removesuffix("_shape")] for name in shapes]
+        #: for each tracked argument its derivative, as a function of g and of what is kept
+        self.derivatives = [
+            _generate("g, kept", ["g", *[f"kept[{self.names.index(n)}]" for n in reads]], derivative)
+            for derivative, reads in entries
+        ]
+
+
+def _generate(parameters: str, values: list[str], function: Callable[..., Any]) -> Any:
+    """Return ``lambda parameters: function(*values)``, written out: quicker than any loop over them."""
+    call = "".join(f"{value}, " for value in values)
+    call = f"({call})" if function is tuple else f"function({call})"
+    return eval(f"lambda {parameters}: {call}", {"function": function})
 
 
 class Op:
@@ -267,7 +282,8 @@ class Op:
         self.signature = inspect.signature(function)
         self.parameters = list(self.signature.parameters)
         self.arity = len(self.parameters)
-        self.defaults = [parameter.default for parameter in self.signature.parameters.values()]
+        self.defaults = tuple(p.default for p in self.signature.parameters.values())
+        self.required = self.defaults.count(inspect.Parameter.empty)
         self.slots = {name: i for i, name in enumerate([*self.parameters, "y"])}
         self.entries: dict[int, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         for argument, derivative in derivatives.items():
@@ -288,7 +304,7 @@ class Op:
         self.plans[tracked] = plan
         return plan
 
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Return all arguments by position; ``axis`` and ``keepdims`` mean ``dim`` and ``keepdim``."""
         names = {_ALIASES.get(name, name): value for name, value in kwargs.items()}
         bound = [*args, *self.defaults[len(args) :]]
@@ -303,7 +319,7 @@ class Op:
                 self.signature.bind(*args, **names)
             except TypeError as error:
                 raise TypeError(f"{self.name}(): {error}") from None
-        return bound
+        return tuple(bound)
 
 
 _seq = itertools.count()
@@ -337,59 +353,62 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         op = Op(function, derivatives)
-        arity, plans = op.arity, op.plans
+        arity, required, defaults, plans = op.arity, op.required, op.defaults, op.plans
 
         @functools.wraps(function)
         def apply(*args: Any, **kwargs: Any) -> Any:
-            if kwargs or len(args) != arity:
-                args = op.bind(args, kwargs)  # type: ignore[assignment]
-            values: list[Any] = []
-            first, tracked, bit = None, 0, 1
+            if kwargs or not required <= len(args) <= arity:
+                args = op.bind(args, kwargs)
+            elif len(args) < arity:
+                args += defaults[len(args) :]
+            values, versions, first, tracked, bit = [], [], None, 0, 1
             for a in args:
                 if isinstance(a, Variable):
                     values.append(a.data)
+                    versions.append(a._version)
                     if first is None:
                         first = a
                     if a._requires_grad:
                         tracked |= bit
-                elif isinstance(a, np.generic):
-                    values.append(a.item())  # NumPy's scalars are strongly typed, Python's are not
-                else:
-                    values.append(a)
+                else:  # NumPy's scalars are strongly typed where Python's are not
+                    values.append(a.item() if isinstance(a, np.generic) else a)
+                    versions.append(_CONSTANT)
                 bit <<= 1
             if first is None:
                 return function(*args)
+
             y = function(*values)
-            if isinstance(y, np.generic):
+            if type(y) is not np.ndarray and isinstance(y, np.generic):
                 y = np.asarray(y)
-            if y.dtype == _FLOAT64 and not any(_is_float64(v) for v in values):
+            if y.dtype is _FLOAT64 and not any(_is_float64(v) for v in values):
                 y = y.astype(np.float32)
             if y.base is None:
                 version = Version()
             else:  # a view: of the first tensor's storage, for every op of the table
                 version = first._version
                 version.viewed = True
-            if not tracked or not _mode.recording:
-                return wrap(y, False, None, version)
-            plan = plans[tracked] if tracked in plans else op.plan(tracked)
+            result = _new(_result_type)
+            result.data, result.grad, result._version = y, None, version
+            plan = None
+            if tracked and _mode.recording:
+                plan = plans[tracked] if tracked in plans else op.plan(tracked)
             if plan is None:
-                return wrap(y, False, None, version)
+                result.grad_fn, result._requires_grad = None, False
+                return result
 
-            node = Node()
+            node = _new(Node)
+            result.grad_fn, result._requires_grad = node, True
             node.seq = next(_seq)
             node.plan = plan
-            node.parents = [args[i].grad_fn or args[i] for i, _, _ in plan.rules]
+            node.parents = [args[i].grad_fn or args[i] for i in plan.arguments]
             node.shape, node.dtype = y.shape, y.dtype
-            result = wrap(y, True, node, version)
-            sources = (*args, result)
             values.append(y)
-            node._kept = [values[i] for i in plan.keep]
-            node._versions = [
-                (s._version, s._version.count) if isinstance(s := sources[i], Variable) else None
-                for i in plan.keep
-            ]
+            versions.append(version)
+            node._kept = plan.pick(values)
+            node._versions = plan.pick(versions)
+            node._counts = [v.count for v in node._versions]
             if plan.shapes:
-                node._kept += [np.shape(values[i]) for i in plan.shapes]
+                node._kept += tuple([np.shape(values[i]) for i in plan.shapes])
             return result
 
         apply.op = op  # type: ignore[attr-defined]
@@ -438,16 +457,24 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
     within = result.data is target.data
     node = result.grad_fn if recording else None
     if node is not None:
-        for slot, value in enumerate(node._kept[: len(node._versions)]):
-            if value is target.data:
-                stamp = (target._version, target._version.count + 1) if within else None
-                node._versions[slot] = stamp
-                node._kept[slot] = value if within else value.copy()
+        _rebase(node, target, within)
         target._requires_grad, target.grad_fn = True, node
     if not within:
         np.copyto(target.data, result.data, casting="same_kind")
     target._version.count += 1
     return target
+
+
+def _rebase(node: Node, target: Variable, within: bool) -> None:
+    """Set right what ``node`` keeps of the memory of ``target``, which is about to be written to."""
+    kept, versions = list(node._kept or ()), list(node._versions)
+    for slot, value in enumerate(kept[: len(versions)]):
+        if value is target.data and within:  # the output, as it will be
+            versions[slot] = target._version
+            node._counts[slot] = target._version.count + 1
+        elif value is target.data:  # the input, as it was
+            kept[slot], versions[slot], node._counts[slot] = value.copy(), _CONSTANT, 0
+    node._kept, node._versions = tuple(kept), tuple(versions)
 
 
 # ------------------------------------------------------------------------- the walk back
@@ -578,19 +605,19 @@ def _walk(
     with set_grad_enabled(create_graph):
         while order:
             node = order.pop()
-            if node not in grads:
+            g = grads.pop(node, None)
+            if g is None:
                 continue
-            g = grads.pop(node)
             if wanted is not None and node in wanted:
                 found[node] = _copy(g)
             if useful is not None and useful.isdisjoint(node.parents):
                 continue
             kept = node._unpack_as_variables() if create_graph else node._unpack()
-            for parent, (_, derivative, reads) in zip(node.parents, node.plan.rules, strict=True):
+            for parent, derivative in zip(node.parents, node.plan.derivatives):  # noqa: B905
                 if useful is not None and parent not in useful:
                     continue
-                piece = derivative(g, *[kept[i] for i in reads])
-                if piece.shape != parent.shape or piece.dtype != parent.dtype:
+                piece = derivative(g, kept)
+                if piece.shape != parent.shape or piece.dtype is not parent.dtype:
                     piece = _fit(piece, parent.shape, parent.dtype)
                 if parent in grads:
                     grads[parent] = grads[parent] + piece
@@ -599,7 +626,7 @@ def _walk(
                     grads[parent] = piece
                     if isinstance(parent, Variable) and _may_share(piece, g, kept):
                         shared.add(parent)
-            if not retain and kept:
+            if kept and not retain:
                 node._kept = None
         for leaf, g in grads.items():
             found[leaf] = _copy(g) if leaf in shared else g
@@ -615,7 +642,7 @@ def _reachable(roots: Iterable[Node]) -> list[Node]:
             if isinstance(parent, Node) and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    stack.sort(key=lambda node: node.seq)
+    stack.sort(key=operator.attrgetter("seq"))
     return stack
 
 
@@ -638,7 +665,7 @@ def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     return g if g.dtype == dtype else g.astype(dtype)
 
 
-def _may_share(piece: Any, g: Any, kept: list[Any]) -> bool:
+def _may_share(piece: Any, g: Any, kept: tuple[Any, ...]) -> bool:
     array = getattr(piece, "data", piece) if isinstance(piece, Variable) else piece
     return piece is g or array.base is not None or any(piece is value for value in kept)
 
