@@ -5,7 +5,7 @@ Reading order of the source: autograd, ops/, tensor, random, nn/functional, nn/m
 
 import numpy as _np
 
-from minigrad import random
+from minigrad import nn, optim, random, utils
 from minigrad.autograd import (
     differentiable,
     enable_grad,
@@ -42,6 +42,7 @@ from minigrad.random import (
     randn,
     randperm,
 )
+from minigrad.serialization import load, save
 from minigrad.tensor import Tensor, tensor
 
 __version__ = "0.1.0"

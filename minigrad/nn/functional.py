@@ -1,0 +1,268 @@
+"""The functions that layers and losses are made of."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.autograd import Variable, write
+from minigrad.device import device_of, move
+from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
+from minigrad.random import Generator, default_generator
+
+__all__ = [
+    "cross_entropy",
+    "dropout",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]
+
+
+def relu(input: Any, inplace: bool = False) -> Any:
+    """Return max(x, 0); with ``inplace``, the input itself, overwritten."""
+    return input.relu_() if inplace else ops.relu(input)
+
+
+def checked_probability(p: float) -> float:
+    """Return ``p`` as a Python float (any other float type would promote what it multiplies).
+
+    Raises:
+        ValueError: it is outside [0, 1], or NaN.
+    """
+    if not 0 <= p <= 1:  # put so, this refuses NaN too
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    return float(p)
+
+
+def dropout(
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    mask: Any = None,
+    generator: Generator | None = None,
+) -> Any:
+    """Make each element 0 with probability ``p``, and scale the others by 1/(1-p).
+
+    The expectation of each element stays what it was, and its variance becomes p/(1-p)·x². The
+    gradient passes through the same mask and scale. Element i (in C order) is kept where the i-th
+    32-bit lane of the draw is at least round(p · 2³²): see `minigrad.random`.
+
+    A dropped element is x · 0: -0.0 for a negative x, and NaN for an x that is NaN or infinite
+    (PyTorch computes the same on the CPU).
+
+    Args:
+        input: floating-point, any shape.
+        p: the probability of an element to be dropped, 0 to 1. With p = 1 all are zeros, and so
+            are the gradients.
+        training: False makes this the identity.
+        inplace: whether to overwrite the input.
+        mask: booleans, True to keep, that broadcast to the input's shape: used instead of a draw
+            (a mask of shape (n, 1) drops whole rows). ``p`` still gives the scale.
+        generator: where to draw from; None for the default generator.
+
+    Returns:
+        A tensor of the input's shape and dtype. The very same tensor, and nothing is drawn, if not
+        ``training`` or if p = 0 and no mask is given.
+
+    Raises:
+        ValueError: p is outside [0, 1], or NaN; the mask does not fit.
+        TypeError: the input is not floating-point; the mask is not boolean.
+
+    Source:
+        Hinton et al., "Improving neural networks by preventing co-adaptation of feature
+        detectors", 2012; Srivastava et al., 2014 (JMLR 15).
+
+    Examples:
+        >>> import minigrad
+        >>> x = minigrad.tensor([1.0, 2.0, 3.0, 4.0])
+        >>> keep = minigrad.tensor([True, False, False, True])
+        >>> dropout(x, 0.5, mask=keep)
+        tensor([2., 0., 0., 8.])
+        >>> dropout(x, 0.5, training=False) is x
+        True
+    """
+    p = checked_probability(p)
+    if not training or (p == 0 and mask is None):
+        return input
+    if input.dtype.kind != "f":
+        raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
+    if mask is not None:
+        keep = _checked_mask(mask, input.shape)
+    elif p == 1:
+        keep = np.zeros(input.shape, np.bool_)
+    else:
+        keep = (generator or default_generator).keep_mask(input.shape, p)
+    scale = 1 / (1 - p) if p < 1 else 0.0
+    array = _array(input)
+    keep = move(keep, device_of(array))
+    if not inplace:
+        return ops.masked_scale(input, keep, scale)
+    if isinstance(input, Variable):
+        return write(input, ops.masked_scale, keep, scale, array)
+    return ops.masked_scale(input, keep, scale, array)
+
+
+def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
+    keep = _array(mask)
+    if keep.dtype != np.bool_:
+        raise TypeError(f"dropout's mask must be boolean (True keeps), got {keep.dtype}")
+    lead = len(shape) - keep.ndim
+    fits = lead >= 0 and all(
+        n in (1, whole) for n, whole in zip(keep.shape, shape[lead:], strict=True)
+    )
+    if not fits:
+        raise ValueError(f"dropout's mask of shape {keep.shape} does not broadcast to {shape}")
+    return keep
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Return the cross-entropy between the softmax of logits and the target.
+
+    For each example -Σ_c q_c log softmax(x)_c, computed without overflow for logits of any size.
+
+    Args:
+        input: logits, (N, C), (C,) or (N, C, d1, ...).
+        target: class indices from 0 to C - 1 in the shape of ``input`` without C; or probabilities
+            in the shape of ``input``, floating-point.
+        weight: (C,), a factor for each class.
+        ignore_index: the class index of examples that do not count.
+        reduction: ``"none"`` for the losses, ``"sum"``, or ``"mean"``: for class indices weighted
+            by ``weight``, for probabilities over the examples.
+        label_smoothing: ε from 0 to 1: the target becomes (1 - ε) q + ε/C.
+
+    Returns:
+        A tensor of shape () or, not reduced, of the shape of ``input`` without C.
+
+    Raises:
+        IndexError: a class index is out of range.
+        ValueError: shapes do not fit; an unknown reduction; smoothing out of range.
+    """
+    check_reduction(reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    dim = _class_dim(input)
+    classes = input.shape[dim]
+    if target.dtype.kind == "f":
+        _check_shapes("probabilities", target.shape, input.shape)
+        q = target
+        if label_smoothing:
+            q = q * (1 - label_smoothing) + label_smoothing / classes
+        if weight is not None:
+            q = q * _per_class(weight, input.ndim, dim)
+        count: Any = math.prod(input.shape) / classes
+    else:
+        q, count = _class_targets(input, target, weight, ignore_index, label_smoothing)
+    return _reduce(ops.softmax_cross_entropy(input, q, dim), reduction, count)
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """Return the negative of the log-probability of each label.
+
+    Args:
+        input: log-probabilities, (N, C), (C,) or (N, C, d1, ...).
+        target: class indices in the shape of ``input`` without C.
+        weight, ignore_index, reduction: as for `cross_entropy`, which also says what is raised.
+    """
+    check_reduction(reduction)
+    q, count = _class_targets(input, target, weight, ignore_index, 0.0)
+    losses = -(ops.where(q == 0, 0, input) * q).sum(axis=_class_dim(input))
+    return _reduce(losses, reduction, count)
+
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Return the squared difference, element by element, and reduced.
+
+    Args:
+        input, target: of the same shape; shapes that only broadcast are likely a mistake: a warning.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+    check_reduction(reduction)
+    if tuple(input.shape) != tuple(target.shape):
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting.",
+            stacklevel=2,
+        )
+    difference = input - target
+    squares = difference * difference
+    return squares if reduction == "none" else getattr(squares, reduction)()
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError unless ``reduction`` is one that losses know."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(
+            f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' or 'sum'"
+        )
+
+
+def _reduce(losses: Any, reduction: str, count: Any) -> Any:
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / count
+
+
+def _class_dim(input: Any) -> int:
+    return 0 if input.ndim == 1 else 1
+
+
+def _per_class(weight: Any, ndim: int, dim: int) -> Any:
+    return weight.reshape([-1 if i == dim else 1 for i in range(ndim)])
+
+
+def _check_shapes(what: str, got: Sequence[int], expected: Sequence[int]) -> None:
+    if tuple(got) != tuple(expected):
+        raise ValueError(f"expected {what} of shape {tuple(expected)}, got {tuple(got)}")
+
+
+def _class_targets(
+    input: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
+) -> tuple[Any, Any]:
+    """Return each class's share q in each example's loss, and what the mean divides by."""
+    dim, classes = _class_dim(input), input.shape[_class_dim(input)]
+    _check_shapes("class indices", target.shape, input.shape[:dim] + input.shape[dim + 1 :])
+    labels, logits = _array(target), _array(input)
+    counted = labels != ignore_index
+    wrong = counted & ((labels < 0) | (labels >= classes))
+    if wrong.any():
+        raise IndexError(
+            f"Target {labels[wrong][0]} is out of bounds: expected class indices from 0 to "
+            f"{classes - 1}, or ignore_index={ignore_index}"
+        )
+    factors = 1 if weight is None else _per_class(_array(weight), input.ndim, dim)
+    q = np.expand_dims(labels, dim) == _per_class(np.arange(classes), input.ndim, dim)
+    count = (q * factors).sum()
+    if label_smoothing:
+        even = np.expand_dims(counted, dim) * (label_smoothing / classes)
+        q = q * (1 - label_smoothing) + even
+    return (q * factors).astype(logits.dtype), count
+
+
+def _array(t: Any) -> Any:
+    return t.data if isinstance(t, Variable) else np.asarray(t)

@@ -1,0 +1,75 @@
+"""Losses as modules; see the functions of the same names in `minigrad.nn.functional`."""
+
+from __future__ import annotations
+
+from minigrad.nn import functional as F
+from minigrad.nn.module import Module
+from minigrad.tensor import Tensor
+
+
+class _Loss(Module):
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        F.check_reduction(reduction)
+        self.reduction = reduction
+
+
+class _ClassLoss(_Loss):
+    weight: Tensor | None
+
+    def __init__(
+        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+
+class CrossEntropyLoss(_ClassLoss):
+    """The cross-entropy of a softmax over logits: `minigrad.nn.functional.cross_entropy`.
+
+    Args:
+        weight: (C,), a factor for each class.
+        ignore_index: the label of examples that do not count.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        label_smoothing: 0 to 1, the share of the target spread evenly over all classes.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            *(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+        )
+
+
+class NLLLoss(_ClassLoss):
+    """The negative of the labels' log-probabilities: `minigrad.nn.functional.nll_loss`.
+
+    Args:
+        weight: (C,), a factor for each class.
+        ignore_index: the label of examples that do not count.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class MSELoss(_Loss):
+    """The squared difference: `minigrad.nn.functional.mse_loss`.
+
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, self.reduction)

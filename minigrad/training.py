@@ -1,0 +1,239 @@
+"""The training loop, and what it measures."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from minigrad.autograd import no_grad
+from minigrad.nn.module import Module
+from minigrad.optim import Optimizer
+from minigrad.optim.lr_scheduler import LRScheduler
+from minigrad.tensor import Tensor
+from minigrad.utils.data import DataLoader
+
+
+@dataclass
+class History:
+    """What was measured in each epoch: lists with an entry for each.
+
+    Attributes:
+        train_loss: mean loss over the epoch's batches, each before its update, in training mode.
+        train_acc: accuracy over the same batches: **with dropout's noise on**, hence lower.
+        train_acc_eval: accuracy on the training set after the epoch, in evaluation mode.
+        test_loss: mean loss on the test set after the epoch.
+        test_acc: accuracy on the test set after the epoch.
+        seconds: the time that the training pass took, without the evaluations.
+    """
+
+    train_loss: list[float] = field(default_factory=list)
+    train_acc: list[float] = field(default_factory=list)
+    train_acc_eval: list[float] = field(default_factory=list)
+    test_loss: list[float] = field(default_factory=list)
+    test_acc: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.train_loss)
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return a dictionary for each epoch: its number from 1, and each measure."""
+        return [
+            {"epoch": i + 1, **{name: values[i] for name, values in asdict(self).items()}}
+            for i in range(len(self))
+        ]
+
+
+def fit(
+    net: Callable[[Any], Tensor],
+    train_iter: Iterable[Any],
+    test_iter: Iterable[Any],
+    loss: Callable[[Tensor, Any], Tensor],
+    num_epochs: int,
+    updater: Optimizer | Callable[[int], Any],
+    *,
+    scheduler: LRScheduler | None = None,
+    device: Any = None,
+    progress: bool | None = None,
+    name: str = "training",
+) -> History:
+    """Train ``net`` and measure it after each epoch.
+
+    Args:
+        net: a module, or any function from a batch of inputs to logits (N, C).
+        train_iter: batches (X, y), anew each time it is iterated over.
+        test_iter: batches for the test measures, likewise.
+        loss: a function (logits, y) -> the mean loss, or the losses of the examples.
+        num_epochs: how many times to go through ``train_iter``.
+        updater: an optimiser; or a function that is called with the batch size after the gradients
+            of the *summed* losses are there, and changes the parameters (as d2l's ``sgd``).
+        scheduler: stepped after each epoch.
+        device: where to move each batch; None leaves it where it is.
+        progress: whether to show a progress bar; None for only on a terminal.
+        name: what the bar is called.
+
+    Returns:
+        The measures of each epoch.
+
+    Raises:
+        FloatingPointError: the loss of a batch is not finite. The parameters are left as they were
+            before that batch's update.
+    """
+    history = History()
+    # shuffling for an evaluation would only cost time, and random numbers
+    in_order = train_iter.in_order() if isinstance(train_iter, DataLoader) else train_iter
+    with _bar(progress, name, num_epochs) as bar:
+        for epoch in range(num_epochs):
+            start = time.perf_counter()
+            batches = _on(device, train_iter)
+            train_loss, train_acc = _train_epoch(net, batches, loss, updater, epoch, bar)
+            history.seconds.append(time.perf_counter() - start)
+            history.train_loss.append(train_loss)
+            history.train_acc.append(train_acc)
+            history.train_acc_eval.append(evaluate_accuracy(net, _on(device, in_order)))
+            test_loss, test_acc = evaluate(net, _on(device, test_iter), loss)
+            history.test_loss.append(test_loss)
+            history.test_acc.append(test_acc)
+            if scheduler is not None:
+                scheduler.step()
+            bar.set_postfix_str(f"loss {train_loss:.3f}, test acc {test_acc:.3f}")
+    return history
+
+
+def train_ch3(
+    net: Callable[[Any], Tensor],
+    train_iter: Iterable[Any],
+    test_iter: Iterable[Any],
+    loss: Callable[[Tensor, Any], Tensor],
+    num_epochs: int,
+    updater: Optimizer | Callable[[int], Any],
+) -> History:
+    """Train a classifier as in d2l.ai's chapter 3, and print how it ended.
+
+    The train loss is right for losses with either reduction (d2l's own helper changed its mind
+    between versions 0.17.0 and 0.17.2). Draw the result with `minigrad.plot.plot_history`.
+    Arguments and exceptions are those of `fit`, which has more.
+    """
+    history = fit(net, train_iter, test_iter, loss, num_epochs, updater)
+    if len(history):
+        last = history.rows()[-1]
+        print(
+            f"epoch {last['epoch']}: train loss {last['train_loss']:.3f}, "
+            f"train acc {last['train_acc']:.3f} ({last['train_acc_eval']:.3f} in eval mode), "
+            f"test acc {last['test_acc']:.3f}"
+        )
+    return history
+
+
+def evaluate(
+    net: Callable[[Any], Tensor],
+    data_iter: Iterable[Any],
+    loss: Callable[[Tensor, Any], Tensor] | None = None,
+) -> tuple[float, float]:
+    """Return the mean loss (NaN without ``loss``) and accuracy, in evaluation mode.
+
+    Nothing is recorded, and the module's own mode is restored afterwards.
+
+    Raises:
+        ValueError: there are no examples.
+    """
+    total = correct = examples = 0.0
+    with no_grad(), _mode(net, training=False):
+        for x, y in data_iter:
+            y_hat = net(x)
+            if loss is not None:
+                total += _summed(loss(y_hat, y), len(y))
+            correct += _correct(y_hat, y)
+            examples += len(y)
+    if not examples:
+        raise ValueError("cannot evaluate on no examples: the data iterator is empty")
+    return total / examples if loss is not None else math.nan, correct / examples
+
+
+def evaluate_accuracy(net: Callable[[Any], Tensor], data_iter: Iterable[Any]) -> float:
+    """Return the share of examples whose largest logit is that of their label; see `evaluate`."""
+    return evaluate(net, data_iter)[1]
+
+
+def _train_epoch(
+    net: Callable[[Any], Tensor],
+    train_iter: Iterable[Any],
+    loss: Callable[[Tensor, Any], Tensor],
+    updater: Optimizer | Callable[[int], Any],
+    epoch: int,
+    bar: Any,
+) -> tuple[float, float]:
+    """Go through the data once; return mean loss and accuracy of the batches as they were met."""
+    total = correct = examples = 0.0
+    with _mode(net, training=True):
+        for batch, (x, y) in enumerate(train_iter):
+            y_hat = net(x)
+            losses = loss(y_hat, y)
+            summed = _summed(losses, len(y))
+            if not math.isfinite(summed):
+                raise FloatingPointError(
+                    f"the loss became {summed / len(y)} in batch {batch + 1} of epoch {epoch + 1}: "
+                    "training stopped. Try a smaller learning rate, or other initial weights."
+                )
+            if isinstance(updater, Optimizer):
+                updater.zero_grad()
+                losses.mean().backward()
+                updater.step()
+            else:
+                losses.sum().backward()
+                updater(len(y))
+            total += summed
+            correct += _correct(y_hat, y)
+            examples += len(y)
+            bar.update()
+    if not examples:
+        raise ValueError("cannot train on no examples: the data iterator is empty")
+    return total / examples, correct / examples
+
+
+def _on(device: Any, batches: Iterable[Any]) -> Iterable[Any]:
+    return batches if device is None else ((x.to(device), y.to(device)) for x, y in batches)
+
+
+def _summed(losses: Tensor, examples: int) -> float:
+    """Return the sum over the examples, of losses that may be their mean already."""
+    value = losses.detach()
+    return float(value) * examples if value.ndim == 0 else float(value.sum())
+
+
+def _correct(y_hat: Tensor, y: Tensor) -> int:
+    return int((y_hat.detach().argmax(dim=1) == y).sum())
+
+
+@contextlib.contextmanager
+def _mode(net: Any, training: bool) -> Iterator[None]:
+    """Put a module, all below it included, into a mode, and back into the one that it had."""
+    modules = list(net.modules()) if isinstance(net, Module) else []
+    before = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = training
+        yield
+    finally:
+        for module, mode in zip(modules, before, strict=True):
+            module.training = mode
+
+
+class _NoBar:
+    def update(self) -> None: ...
+
+    def set_postfix_str(self, text: str) -> None: ...
+
+
+def _bar(progress: bool | None, name: str, num_epochs: int) -> Any:
+    """Return a tqdm bar that counts batches; a silent one where tqdm is missing or unwanted."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return contextlib.nullcontext(_NoBar())
+    disable = None if progress is None else not progress
+    return tqdm(desc=f"{name}, {num_epochs} epochs", unit=" batches", disable=disable)

@@ -1,0 +1,5 @@
+"""Helpers that are no part of the engine."""
+
+from minigrad.utils import data
+
+__all__ = ["data"]
