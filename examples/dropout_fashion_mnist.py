@@ -40,9 +40,12 @@ def main(arguments: list[str] | None = None) -> None:
         train, test = load_fashion_mnist(args.data_dir, quiet=True)
     except (RuntimeError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    train, test = shorten(train, args.train_size), shorten(test, args.test_size)
     if not args.quiet:
-        print(f"data: {train.source}; {len(train):,} training and {len(test):,} test images")
+        print(f"data: {train.source}")
+    found = len(train), len(test)
+    train, test = shorten(train, args.train_size), shorten(test, args.test_size)
+    if not args.quiet and (len(train), len(test)) != found:
+        print(f"used: the first {len(train):,} training and {len(test):,} test images")
 
     settings = {
         **vars(args),
@@ -79,8 +82,6 @@ def run(
         minigrad.random.set_rng_state(weights.get_state())
         net = mlp(784, 10, args.hiddens, dropout, generator=masks).apply(init_weights)
     net.to(args.device)
-    train_iter = DataLoader(train, args.batch_size, shuffle=True, generator=shuffling)
-    test_iter = DataLoader(test, args.batch_size)
     history = fit(
         net,
         DataLoader(train, args.batch_size, shuffle=True, generator=shuffling),
@@ -112,8 +113,8 @@ def table(histories: dict[str, History]) -> str:
     left, right = last.values()
     lines = ["{:34}{:>14}{:>17}{:>12}".format("last epoch", *last, "difference")]
     for measure, words in (
-        ("train_loss", "train loss (noise on)"),
-        ("train_acc", "train accuracy (noise on)"),
+        ("train_loss", "train loss in training mode"),
+        ("train_acc", "train accuracy in training mode"),
         ("train_acc_eval", "train accuracy in eval mode"),
         ("test_loss", "test loss"),
         ("test_acc", "test accuracy"),
@@ -147,9 +148,7 @@ moved by up to {100 * swing:.2f} points. Compare many seeds (--seed) before beli
 
 def write(folder: Path, histories: dict[str, History], settings: dict[str, Any]) -> None:
     """Write the figure, the curves and the settings, each whole or not at all."""
-    rows = [
-        {"arm": name, **row} for name, history in histories.items() for row in history.rows()
-    ]
+    rows = [{"arm": name, **row} for name, history in histories.items() for row in history.rows()]
     with replacing(folder / "curves.csv") as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -162,7 +161,8 @@ def write(folder: Path, histories: dict[str, History], settings: dict[str, Any])
     matplotlib.use("Agg")  # the figure goes into a file, whether or not there is a screen
     from minigrad.plot import plot_comparison
 
-    plot_comparison(*histories.values(), path=folder / "comparison.png")
+    left, right = histories.values()
+    plot_comparison(left, right, path=folder / "comparison.png")
 
 
 def shorten(data: FashionMNIST, size: int | None) -> FashionMNIST:

@@ -1,19 +1,12 @@
 """minigrad: a tensor/autograd mini-framework from scratch on NumPy, in PyTorch's names.
 
-Reading order of the source: autograd, ops/, tensor, random, nn/functional, nn/modules, optim.
+Reading order of the source: table, ops/, graph, autograd, tensor, random, nn/, optim/.
 """
 
 import numpy as _np
 
-from minigrad import nn, optim, random, utils
-from minigrad.autograd import (
-    differentiable,
-    enable_grad,
-    grad,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
+from minigrad import nn, ops, optim, random, utils
+from minigrad.autograd import grad
 from minigrad.creation import (
     arange,
     as_tensor,
@@ -28,9 +21,11 @@ from minigrad.creation import (
     zeros_like,
 )
 from minigrad.device import device
+from minigrad.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from minigrad.ops import *  # noqa: F403  (every op is a function of this namespace)
 from minigrad.ops import clamp as clip
 from minigrad.ops import concatenate as cat
+from minigrad.ops import reshape as view
 from minigrad.random import (
     Generator,
     bernoulli,
@@ -43,6 +38,7 @@ from minigrad.random import (
     randperm,
 )
 from minigrad.serialization import load, save
+from minigrad.table import differentiable
 from minigrad.tensor import Tensor, tensor
 
 __version__ = "0.1.0"
@@ -56,3 +52,16 @@ int16 = _np.dtype(_np.int16)
 int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
+
+__all__ = ["nn", "ops", "optim", "random", "utils"]
+__all__ += ops.__all__
+__all__ += ["cat", "clip", "view"]
+__all__ += ["Tensor", "as_tensor", "device", "from_numpy", "load", "save", "tensor"]
+__all__ += ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like"]
+__all__ += ["zeros", "zeros_like"]
+__all__ += ["differentiable", "enable_grad", "grad", "is_grad_enabled", "no_grad"]
+__all__ += ["set_grad_enabled"]
+__all__ += ["Generator", "bernoulli", "fork_rng", "initial_seed", "manual_seed", "rand"]
+__all__ += ["randint", "randn", "randperm"]
+__all__ += ["double", "float", "float16", "float32", "float64", "half"]
+__all__ += ["bool", "int", "int8", "int16", "int32", "int64", "long", "uint8"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import wrap
 from minigrad.device import device, move
+from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
 
 def as_tensor(data: Any, *, dtype: Any = None, device: device | str | None = None) -> Tensor:
-    """Return ``data`` as a tensor without copying if that can be: a tensor itself, an array's memory.
+    """Return ``data`` as a tensor, uncopied if that can be: a tensor itself, an array's memory.
 
     Args:
         data: as for `tensor`.
@@ -35,7 +35,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise TypeError(f"expected np.ndarray of numbers (got {array!r:.60})")
-    return wrap(array)  # type: ignore[no-any-return]
+    return wrap(array)
 
 
 def full(
@@ -99,7 +99,9 @@ def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
     return tensor(values, **kwargs)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = np.float32, **kwargs: Any
+) -> Tensor:
     """Return ``steps`` numbers from start to end, both included, at equal distances."""
     return tensor(np.linspace(start, end, steps), dtype=dtype, **kwargs)
 

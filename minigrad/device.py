@@ -1,4 +1,4 @@
-"""Where arrays live: the one file that knows of both NumPy and CuPy, which it imports when asked."""
+"""Where arrays live: the one file that knows CuPy beside NumPy, and imports it when asked to."""
 
 from __future__ import annotations
 

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from minigrad.autograd import Node, Variable
+from minigrad.graph import Node, Variable
 from minigrad.tensor import Tensor
 from minigrad.training import History
 from minigrad.utils.files import replacing
@@ -66,7 +64,8 @@ def plot_comparison(
     figure, axes = _pyplot().subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
     for ax, history, title in zip(axes, (left, right), titles, strict=True):
         plot_history(history, ax, title=title)
-    seen = [v for h in (left, right) for m, *_ in CURVES for v in getattr(h, m) if np.isfinite(v)]
+    # the chapter's axis; of a first epoch that starts far above it, only the end is of interest
+    seen = [v for h in (left, right) for m, *_ in CURVES for v in getattr(h, m)[1:]]
     axes[0].set_ylim(min([0.3, *seen]) - 0.02, max([0.9, *seen]) + 0.02)
     axes[1].set_ylabel("")
     if path is not None:
@@ -194,8 +193,8 @@ def draw_graph(tensor: Tensor, names: Mapping[str, Tensor] | None = None) -> Gra
     Examples:
         >>> import minigrad
         >>> w = minigrad.tensor([1.0, 2.0], requires_grad=True)
-        >>> print(draw_graph((w * 3).exp().sum(), {"w": w}))
-          #3 SumBackward              ()           from #2; keeps x_shape=(2,)
+        >>> print(draw_graph((w * 3).exp().reshape(2, 1), {"w": w}))
+          #3 ReshapeBackward          (2, 1)       from #2; keeps x_shape=(2,)
           #2 ExpBackward              (2,)         from #1; keeps y 8 B
           #1 MulBackward              (2,)         from w; keeps b=3
              w                        (2,)         a leaf, float32
@@ -205,7 +204,9 @@ def draw_graph(tensor: Tensor, names: Mapping[str, Tensor] | None = None) -> Gra
 
 def _size(array: Any) -> str:
     n = array.nbytes
-    return f"{n} B" if n < 10_000 else f"{n / 1000:.0f} kB" if n < 10_000_000 else f"{n / 1e6:.0f} MB"
+    return (
+        f"{n} B" if n < 10_000 else f"{n / 1000:.0f} kB" if n < 10_000_000 else f"{n / 1e6:.0f} MB"
+    )
 
 
 def _pyplot() -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Variable, wrap
+from minigrad.graph import Variable, wrap
 
 _WORD = 2**64
 
@@ -89,7 +89,7 @@ class Generator:
             counter=np.array([self._offset, 0, 0, 0], np.uint64),
         )
         self._offset = (self._offset + (n + 3) // 4) % _WORD
-        return philox.random_raw(n)  # type: ignore[no-any-return]
+        return philox.random_raw(n)
 
     def lanes(self, n: int) -> np.ndarray:
         """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad import autograd, ops
-from minigrad.autograd import Node, Variable, result_type, wrap, write
 from minigrad.device import device, device_of, move
+from minigrad.graph import Variable, result_type, wrap
+from minigrad.inplace import write
+from minigrad.numpy_protocols import array_function, array_ufunc
+from minigrad.table import differentiable
 
 
 @result_type
@@ -67,7 +69,7 @@ class Tensor(Variable):
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.data.ndim
 
     @property
     def device(self) -> device:
@@ -84,7 +86,7 @@ class Tensor(Variable):
 
     def numel(self) -> int:
         """Return the number of elements."""
-        return self.data.size  # type: ignore[no-any-return]
+        return self.data.size
 
     # ------------------------------------------------------------------ gradients
 
@@ -119,7 +121,7 @@ class Tensor(Variable):
 
     def detach(self) -> Tensor:
         """Return a tensor of the same memory without history: a change to one is seen in both."""
-        return wrap(self.data, version=self._version)  # type: ignore[no-any-return]
+        return wrap(self.data, version=self._version)
 
     clone = ops.clone
 
@@ -213,7 +215,7 @@ class Tensor(Variable):
 
     def copy_(self, source: Any) -> Tensor:
         """Replace the elements by those of ``source``, broadcast and cast."""
-        return write(self, ops.overwrite, source)  # type: ignore[no-any-return]
+        return write(self, ops.overwrite, source)
 
     def fill_(self, value: Any) -> Tensor:
         """Replace all elements by one number."""
@@ -225,23 +227,23 @@ class Tensor(Variable):
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """Add ``alpha * other`` in place."""
-        return write(self, ops.add, other if alpha == 1 else alpha * other)  # type: ignore[no-any-return]
+        return write(self, ops.add, other if alpha == 1 else alpha * other)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """Subtract ``alpha * other`` in place."""
-        return write(self, ops.sub, other if alpha == 1 else alpha * other)  # type: ignore[no-any-return]
+        return write(self, ops.sub, other if alpha == 1 else alpha * other)
 
     def mul_(self, other: Any) -> Tensor:
         """Multiply by ``other`` in place."""
-        return write(self, ops.mul, other)  # type: ignore[no-any-return]
+        return write(self, ops.mul, other)
 
     def div_(self, other: Any) -> Tensor:
         """Divide by ``other`` in place."""
-        return write(self, ops.div, other)  # type: ignore[no-any-return]
+        return write(self, ops.div, other)
 
     def relu_(self) -> Tensor:
         """Replace negative elements by 0, in the same memory."""
-        return write(self, ops.relu, self.data)  # type: ignore[no-any-return]
+        return write(self, ops.relu, self.data)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         write(self, ops.setitem, value, _plain_index(index), self.data)
@@ -251,7 +253,12 @@ class Tensor(Variable):
     # ------------------------------------------------------------------ operators
 
     __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.div
-    __floordiv__, __mod__, __pow__, __matmul__ = ops.floor_divide, ops.remainder, ops.pow, ops.matmul
+    __floordiv__, __mod__, __pow__, __matmul__ = (
+        ops.floor_divide,
+        ops.remainder,
+        ops.pow,
+        ops.matmul,
+    )
     __and__, __or__, __xor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
     __neg__, __abs__, __invert__ = ops.neg, ops.abs, ops.bitwise_not
     __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
@@ -303,7 +310,7 @@ class Tensor(Variable):
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape; one -1 stands for what remains."""
-        return ops.reshape(self, _ints(shape))  # type: ignore[no-any-return]
+        return ops.reshape(self, _ints(shape))
 
     def view(self, *shape: Any) -> Tensor:
         """Return the same memory in another shape.
@@ -321,21 +328,21 @@ class Tensor(Variable):
 
     def permute(self, *dims: Any) -> Tensor:
         """Return a view whose dimension i is dimension ``dims[i]`` of this tensor."""
-        return ops.permute(self, _ints(dims))  # type: ignore[no-any-return]
+        return ops.permute(self, _ints(dims))
 
     def expand(self, *sizes: Any) -> Tensor:
         """Return a read-only view repeated to ``sizes``; -1 keeps a dimension as it is."""
-        return ops.expand(self, _ints(sizes))  # type: ignore[no-any-return]
+        return ops.expand(self, _ints(sizes))
 
     @property
     def T(self) -> Tensor:  # noqa: N802
         """A view with all dimensions in reverse order."""
-        return ops.permute(self, range(self.ndim)[::-1])  # type: ignore[no-any-return]
+        return ops.permute(self, range(self.ndim)[::-1])
 
     # ------------------------------------------------------------------ as a sequence, as a number
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _plain_index(index))  # type: ignore[no-any-return]
+        return ops.getitem(self, _plain_index(index))
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -400,20 +407,8 @@ class Tensor(Variable):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or kwargs:
-            return NotImplemented
-        if ufunc in _UFUNCS:
-            return _UFUNCS[ufunc](*inputs)
-        return wrap(ufunc(*[x.numpy() if isinstance(x, Tensor) else x for x in inputs]))
-
-    def __array_function__(
-        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
-    ) -> Any:
-        if function in _FUNCTIONS:
-            return _FUNCTIONS[function](*args, **kwargs)
-        args, kwargs = _as_numpy(args), _as_numpy(kwargs)
-        return function(*args, **kwargs)
+    __array_ufunc__ = array_ufunc
+    __array_function__ = array_function
 
 
 def tensor(
@@ -468,8 +463,8 @@ def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool, grad: Tensor | N
     return made
 
 
-@autograd.differentiable(x=lambda g, source: _transfer(g, source))
-def _move(x: Any, target: device, source: device) -> Any:
+@differentiable(x=lambda g, source: _transfer(g, source))
+def _move(x: Any, target: device | str, source: device) -> Any:
     return move(x, target)
 
 
@@ -491,55 +486,3 @@ def _plain_index(index: Any) -> tuple[Any, ...]:
         for p in parts
     )
     return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)
-
-
-def _as_numpy(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.numpy()
-    if isinstance(value, list | tuple):
-        return value.__class__(_as_numpy(v) for v in value)
-    return {k: _as_numpy(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def _like(x: Any, value: float, shape: Any = None, dtype: Any = None) -> Tensor:
-    return wrap(np.full_like(x.data, value, shape=shape, dtype=dtype))  # type: ignore[no-any-return]
-
-
-#: which op a NumPy function stands for when it meets a tensor
-_UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
-    getattr(np, name): getattr(ops, other)
-    for name, other in {
-        **{n: n for n in "exp expm1 log log1p sqrt sin cos tanh sign floor".split()},
-        **{n: n for n in "maximum minimum remainder matmul floor_divide".split()},
-        **{n: n for n in "bitwise_and bitwise_or bitwise_xor bitwise_not".split()},
-        **{"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "negative": "neg"},
-        **{"power": "pow", "absolute": "abs", "equal": "eq", "not_equal": "ne", "less": "lt"},
-        **{"less_equal": "le", "greater": "gt", "greater_equal": "ge"},
-    }.items()
-}
-_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.sum: ops.sum,
-    np.mean: ops.mean,
-    np.var: lambda x, axis=None, ddof=0, keepdims=False: ops.var(x, axis, ddof, keepdims),
-    np.std: lambda x, axis=None, ddof=0, keepdims=False: ops.std(x, axis, ddof, keepdims),
-    np.max: ops.amax,
-    np.min: ops.amin,
-    np.argmax: ops.argmax,
-    np.argmin: ops.argmin,
-    np.any: ops.any,
-    np.all: ops.all,
-    np.clip: lambda x, a_min=None, a_max=None: ops.clamp(x, a_min, a_max),
-    np.where: ops.where,
-    np.reshape: ops.reshape,
-    np.ravel: ops.flatten,
-    np.transpose: lambda x, axes=None: ops.permute(x, axes or range(x.ndim)[::-1]),
-    np.swapaxes: ops.transpose,
-    np.squeeze: ops.squeeze,
-    np.expand_dims: ops.unsqueeze,
-    np.broadcast_to: ops.expand,
-    np.concatenate: ops.concatenate,
-    np.stack: ops.stack,
-    np.copy: ops.clone,
-    np.zeros_like: functools.partial(_like, value=0),
-    np.ones_like: functools.partial(_like, value=1),
-}

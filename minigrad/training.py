@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from minigrad.autograd import no_grad
+from minigrad.grad_mode import no_grad
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
 from minigrad.optim.lr_scheduler import LRScheduler

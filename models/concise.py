@@ -40,6 +40,6 @@ def mlp(
 
 
 def init_weights(m: nn.Module) -> None:
-    """Draw the weights of a linear layer from N(0, 0.01²), as the chapter does: ``net.apply(...)``."""
+    """Draw a linear layer's weights from N(0, 0.01²): for ``net.apply(...)``, as in the chapter."""
     if type(m) is nn.Linear:
         nn.init.normal_(m.weight, std=0.01)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.autograd import Variable, write
 from minigrad.device import device_of, move
+from minigrad.graph import Variable
+from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
 from minigrad.random import Generator, default_generator
 
@@ -199,7 +200,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """Return the squared difference, element by element, and reduced.
 
     Args:
-        input, target: of the same shape; shapes that only broadcast are likely a mistake: a warning.
+        input, target: of the same shape; shapes that only broadcast bring a warning.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
     """
     check_reduction(reduction)
@@ -255,13 +256,15 @@ def _class_targets(
             f"Target {labels[wrong][0]} is out of bounds: expected class indices from 0 to "
             f"{classes - 1}, or ignore_index={ignore_index}"
         )
-    factors = 1 if weight is None else _per_class(_array(weight), input.ndim, dim)
     q = np.expand_dims(labels, dim) == _per_class(np.arange(classes), input.ndim, dim)
-    count = (q * factors).sum()
+    count = counted.sum()
+    if weight is not None:
+        factors = _per_class(_array(weight), input.ndim, dim)
+        count = (q * factors).sum()
     if label_smoothing:
         even = np.expand_dims(counted, dim) * (label_smoothing / classes)
         q = q * (1 - label_smoothing) + even
-    return (q * factors).astype(logits.dtype), count
+    return (q if weight is None else q * factors).astype(logits.dtype), count
 
 
 def _array(t: Any) -> Any:

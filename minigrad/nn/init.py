@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minigrad.autograd import no_grad
 from minigrad.creation import as_tensor
+from minigrad.grad_mode import no_grad
 from minigrad.random import Generator, default_generator
 from minigrad.tensor import Tensor
 
@@ -39,7 +39,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 @no_grad()
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
     """Fill with numbers uniform on [a, b)."""
     u = (generator or default_generator).uniform(tensor.numel())
     return _fill(tensor, a + (b - a) * u)
@@ -70,7 +72,9 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
     """Fill uniformly on ±gain·√(6/(fan_in + fan_out)) (Glorot and Bengio, 2010)."""
     bound = gain * math.sqrt(6 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)

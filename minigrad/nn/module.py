@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from minigrad.autograd import no_grad
 from minigrad.creation import as_tensor
 from minigrad.device import device
+from minigrad.grad_mode import no_grad
 from minigrad.tensor import Tensor
 
 
@@ -138,7 +138,9 @@ class Module:
                 if own[name] is not None:
                     yield f"{prefix}.{name}" if prefix else name, own[name]
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """Yield (dotted name, parameter), each parameter once."""
         seen = set()
         for name, tensor in self._tensors(recurse):
@@ -250,12 +252,15 @@ class Module:
             if value.shape != own[name].shape
         ]
         if strict and unexpected:
-            errors.insert(0, f"Unexpected key(s) in state_dict: {', '.join(map(repr, unexpected))}.")
+            errors.insert(
+                0, f"Unexpected key(s) in state_dict: {', '.join(map(repr, unexpected))}."
+            )
         if strict and missing:
             errors.insert(0, f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}.")
         if errors:
             raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors)
+                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
+                + "\n\t".join(errors)
             )
         with no_grad():
             for name, value in values.items():

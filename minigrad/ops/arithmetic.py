@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import differentiable
+from minigrad.table import differentiable
 
 
 @differentiable(a=lambda g: g, b=lambda g: g)
@@ -43,7 +43,7 @@ def neg(x: Any) -> Any:
     # b·a^(b-1), and 0 where b = 0, also at a = 0
     a=lambda g, a, b: g * (b * a ** (b - (b != 0))),
     # aᵇ·log a, and 0 where a = 0 ≤ b
-    b=lambda g, y, a, b: g * (y * np.log(a + ((a == 0) & (b >= 0)))),
+    b=lambda g, y, a, b: g * (y * np.log(a + ((a == 0) & (b >= 0)).astype(y.dtype))),
 )
 def pow(a: Any, b: Any) -> Any:
     """Return ``a ** b``, element by element."""
@@ -55,7 +55,7 @@ def pow(a: Any, b: Any) -> Any:
     b=lambda g, a, b: g * (b > a) + g * (a == b) / 2,
 )
 def maximum(a: Any, b: Any) -> Any:
-    """Return the larger of two elements, or NaN if one is; where equal, each gets half of ``g``."""
+    """Return the larger of two elements, or NaN if one is; where equal, each gets half of g."""
     return np.maximum(a, b)
 
 
@@ -64,7 +64,7 @@ def maximum(a: Any, b: Any) -> Any:
     b=lambda g, a, b: g * (b < a) + g * (a == b) / 2,
 )
 def minimum(a: Any, b: Any) -> Any:
-    """Return the smaller of two elements, or NaN if one is; where equal, each gets half of ``g``."""
+    """Return the smaller of two elements, or NaN if one is; where equal, each gets half of g."""
     return np.minimum(a, b)
 
 

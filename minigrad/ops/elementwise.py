@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import differentiable
+from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, y: g * y)  # y = eˣ is its own derivative
@@ -127,9 +127,13 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 @differentiable(x=lambda g: g)  # the engine casts a gradient back to the argument's own dtype
-def cast(x: Any, dtype: Any) -> Any:
-    """Return a copy of ``x`` with another dtype."""
+def _cast(x: Any, dtype: Any) -> Any:
     return x.astype(dtype)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Return a copy of ``x`` with another dtype, given as one or by its name."""
+    return _cast(x, np.dtype(dtype))
 
 
 @differentiable(x=lambda g: g)

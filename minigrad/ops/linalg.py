@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from minigrad.autograd import differentiable
+from minigrad.table import differentiable
 
 
 @differentiable(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import differentiable
 from minigrad.ops.reduction import log_softmax, softmax
 from minigrad.ops.shape import unsqueeze
+from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, keep, scale: masked_scale(g, keep, scale))  # the forward's own mask

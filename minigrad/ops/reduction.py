@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minigrad.autograd import differentiable, numpy_keywords
 from minigrad.ops.arithmetic import maximum, minimum
-from minigrad.ops.elementwise import sqrt
 from minigrad.ops.shape import expand, take_along_dim
+from minigrad.table import differentiable, numpy_keywords
 
 Dim: TypeAlias = int | Sequence[int] | None  # None: all dimensions
 
@@ -21,7 +20,7 @@ def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
     if not keepdim:
         reduced = range(len(shape)) if dim is None else dim
         reduced = [reduced] if isinstance(reduced, int) else reduced
-        places = {d % len(shape) for d in reduced}
+        places = {d % (len(shape) or 1) for d in reduced}
         g = g.reshape([1 if i in places else n for i, n in enumerate(shape)])
     return expand(g, shape)
 
@@ -29,7 +28,8 @@ def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
 @differentiable(x=lambda g, x_shape, dim, keepdim: _spread(g, x_shape, dim, keepdim))
 def sum(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return the sum of the elements; integers and booleans are summed as int64."""
-    return x.sum(axis=dim, keepdims=keepdim)
+    dtype = np.int64 if x.dtype.kind in "iub" else x.dtype
+    return x.sum(axis=dim, dtype=dtype, keepdims=keepdim)
 
 
 @differentiable(
@@ -42,21 +42,28 @@ def mean(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     return x.mean(axis=dim, keepdims=keepdim)
 
 
+def _to_deviations(g: Any, x: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
+    """Return g (x - mean) / (n - correction)."""
+    g = g / (_count(x.shape, g.shape) - correction)
+    return _spread(g, x.shape, dim, keepdim) * (x - x.mean(axis=dim, keepdims=True))
+
+
 @differentiable(
-    x=lambda g, x, dim, correction, keepdim: (
-        _spread(g * (2 / (_count(x.shape, g.shape) - correction)), x.shape, dim, keepdim)
-        * (x - x.mean(axis=dim, keepdims=True))
-    )
+    x=lambda g, x, dim, correction, keepdim: _to_deviations(2 * g, x, dim, correction, keepdim)
 )
 def var(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
     """Return the variance, Σ(x - mean)² / (n - correction); the default is the unbiased one."""
     return x.var(axis=dim, ddof=correction, keepdims=keepdim)
 
 
-@numpy_keywords
+@differentiable(
+    x=lambda g, y, x, dim, correction, keepdim: _to_deviations(
+        g / (y + (y == 0)), x, dim, correction, keepdim
+    )
+)
 def std(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
-    """Return the standard deviation, the square root of `var`."""
-    return sqrt(var(x, dim, correction, keepdim))
+    """Return the standard deviation, the square root of `var`; at 0 the gradient is 0."""
+    return x.std(axis=dim, ddof=correction, keepdims=keepdim)
 
 
 def _count(whole: Sequence[int], reduced: Sequence[int]) -> int:
@@ -126,7 +133,7 @@ def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def _extreme(whole: Any, place: Any, pairwise: Any, x: Any, dim: Any, keepdim: bool) -> Any:
     if dim is None:
         return whole(x)
-    if not isinstance(dim, int):
+    if not isinstance(dim, int | np.integer):
         return pairwise(x, dim)
     indices = place(x, dim, True)
     values = take_along_dim(x, indices, dim)
@@ -156,8 +163,8 @@ def logsumexp(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return log Σ eˣ, computed without overflow."""
     top = x.max(axis=dim, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
-    y = np.log(np.exp(x - top).sum(axis=dim, keepdims=True)) + top
-    return y if keepdim else y.reshape(top.sum(axis=dim).shape)
+    y = np.log(np.exp(x - top).sum(axis=dim, keepdims=keepdim))
+    return y + top.reshape(y.shape)
 
 
 @differentiable(x=lambda g, y, dim: y * (g - (g * y).sum(axis=dim, keepdims=True)))
@@ -179,4 +186,4 @@ def log_softmax(x: Any, dim: int) -> Any:
 
 def _below_top(x: Any, dim: int) -> Any:
     """Return x minus its maximum along ``dim``, in a new array."""
-    return x - x.max(axis=dim, keepdims=True) if x.shape[dim] else x.copy()
+    return x - x.max(axis=dim, keepdims=True) if x.size else x.copy()

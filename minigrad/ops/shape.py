@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import differentiable
+from minigrad.table import differentiable, numpy_keywords
 
 
 @differentiable(x=lambda g, x_shape: g.reshape(x_shape))
@@ -81,7 +81,8 @@ def getitem(x: Any, index: Any) -> Any:
 def _scatter(x: Any, shape: Sequence[int], index: Any) -> Any:
     """Return zeros of ``shape`` with ``x`` added at ``index``: the transpose of getitem."""
     y = np.zeros_like(x, shape=shape)
-    if any(getattr(i, "dtype", np.bool_) != np.bool_ for i in index):
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(i, list) or getattr(i, "dtype", np.bool_) != np.bool_ for i in parts):
         np.add.at(y, index, x)  # an array of integers may name one place twice
     else:
         y[index] = x
@@ -100,25 +101,28 @@ def setitem(x: Any, value: Any, index: Any, out: Any = None) -> Any:
 
 
 @differentiable(x=lambda g, x_shape, indices, dim: _scatter_along(g, x_shape, indices, dim))
-def take_along_dim(x: Any, indices: Any, dim: int) -> Any:
-    """Return ``x[..., indices[..., j, ...], ...]``: choices along ``dim``, for each other place."""
-    return x[_along(indices, dim)]
+def take_along_dim(x: Any, indices: Any, dim: Any) -> Any:
+    """Return ``x[..., indices[..., j, ...], ...]``: choices along ``dim``, for each other place.
+
+    Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast.
+    """
+    return x[_along(x.shape, indices, dim)]
 
 
 @differentiable(x=lambda g, indices, dim: take_along_dim(g, indices, dim))
-def _scatter_along(x: Any, shape: Sequence[int], indices: Any, dim: int) -> Any:
+def _scatter_along(x: Any, shape: Sequence[int], indices: Any, dim: Any) -> Any:
     """Return zeros of ``shape`` with ``x`` added at what `take_along_dim` takes: its transpose."""
     y = np.zeros_like(x, shape=shape)
-    np.add.at(y, _along(indices, dim), x)
+    np.add.at(y, _along(shape, indices, dim), x)
     return y
 
 
-def _along(indices: Any, dim: int) -> tuple[Any, ...]:
+def _along(shape: Sequence[int], indices: Any, dim: int) -> tuple[Any, ...]:
     """Return the index that chooses ``indices`` along ``dim`` and everything along the others."""
-    dim, ndim = _axis(dim, indices.ndim), indices.ndim
+    dim, ndim = _axis(dim, len(shape)), len(shape)
     grid = [
         np.arange(n, like=indices).reshape([-1 if j == i else 1 for j in range(ndim)])
-        for i, n in enumerate(indices.shape)
+        for i, n in enumerate(shape)
     ]
     return (*grid[:dim], indices, *grid[dim + 1 :])
 
@@ -143,6 +147,7 @@ def _join(count: int) -> Callable[..., Any]:
     return differentiable(**{name: part(i) for i, name in enumerate(names)})(concatenate)
 
 
+@numpy_keywords
 def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Return the tensors joined along an existing dimension.
 
@@ -156,6 +161,7 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     return _join(len(tensors))(*tensors, dim, ends)
 
 
+@numpy_keywords
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Return the tensors, all of one shape, joined along a new dimension ``dim`` of the result."""
     return concatenate([unsqueeze(t, dim) for t in tensors], dim)

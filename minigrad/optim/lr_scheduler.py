@@ -71,7 +71,7 @@ class CosineAnnealingLR(LRScheduler):
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
     """
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer)

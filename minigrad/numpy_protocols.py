@@ -1,0 +1,111 @@
+"""What NumPy's functions do with tensors: ``np.exp(t)`` is ``minigrad.exp(t)``, and recorded.
+
+NumPy hands a function that meets a tensor to the tensor's ``__array_ufunc__`` or
+``__array_function__`` (NEP 13 and NEP 18). That lets a derivative be written once: given arrays it
+is NumPy, given tensors it is the ops of the table.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.graph import Variable, wrap
+
+
+def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """Run the op that ``ufunc`` stands for; without one, compute on the data where it may be."""
+    if method != "__call__" or kwargs:
+        return NotImplemented
+    if ufunc in _UFUNCS:
+        return _UFUNCS[ufunc](*inputs)
+    return wrap(ufunc(*map(_as_numpy, inputs)))
+
+
+def array_function(
+    self: Any, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+) -> Any:
+    """Run the op that ``function`` stands for; without one, NumPy's on the data where it may be."""
+    if function in _FUNCTIONS:
+        return _FUNCTIONS[function](*args, **kwargs)
+    return function(*_as_numpy(args), **_as_numpy(kwargs))
+
+
+def _as_numpy(value: Any) -> Any:
+    """Return arrays for the tensors in a value; one that requires grad raises what to do."""
+    if isinstance(value, Variable):
+        return np.asarray(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_as_numpy, value))
+    return {k: _as_numpy(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _like(x: Any, value: float, shape: Any = None, dtype: Any = None) -> Any:
+    return wrap(np.full_like(x.data, value, shape=shape, dtype=dtype))
+
+
+#: which op a NumPy function stands for when it meets a tensor
+_UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: ops.add,
+    np.subtract: ops.sub,
+    np.multiply: ops.mul,
+    np.divide: ops.div,
+    np.floor_divide: ops.floor_divide,
+    np.remainder: ops.remainder,
+    np.power: ops.pow,
+    np.negative: ops.neg,
+    np.matmul: ops.matmul,
+    np.maximum: ops.maximum,
+    np.minimum: ops.minimum,
+    np.equal: ops.eq,
+    np.not_equal: ops.ne,
+    np.less: ops.lt,
+    np.less_equal: ops.le,
+    np.greater: ops.gt,
+    np.greater_equal: ops.ge,
+    np.bitwise_and: ops.bitwise_and,
+    np.bitwise_or: ops.bitwise_or,
+    np.bitwise_xor: ops.bitwise_xor,
+    np.invert: ops.bitwise_not,
+    np.exp: ops.exp,
+    np.expm1: ops.expm1,
+    np.log: ops.log,
+    np.log1p: ops.log1p,
+    np.sqrt: ops.sqrt,
+    np.sin: ops.sin,
+    np.cos: ops.cos,
+    np.tanh: ops.tanh,
+    np.absolute: ops.abs,
+    np.sign: ops.sign,
+    np.floor: ops.floor,
+}
+_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.sum: ops.sum,
+    np.mean: ops.mean,
+    np.var: lambda x, axis=None, ddof=0, keepdims=False: ops.var(x, axis, ddof, keepdims),
+    np.std: lambda x, axis=None, ddof=0, keepdims=False: ops.std(x, axis, ddof, keepdims),
+    np.max: ops.amax,
+    np.min: ops.amin,
+    np.argmax: ops.argmax,
+    np.argmin: ops.argmin,
+    np.any: ops.any,
+    np.all: ops.all,
+    np.clip: lambda x, a_min=None, a_max=None: ops.clamp(x, a_min, a_max),
+    np.where: ops.where,
+    np.reshape: ops.reshape,
+    np.ravel: ops.flatten,
+    np.transpose: lambda x, axes=None: ops.permute(x, axes or range(x.ndim)[::-1]),
+    np.swapaxes: ops.transpose,
+    np.squeeze: ops.squeeze,
+    np.expand_dims: ops.unsqueeze,
+    np.broadcast_to: ops.expand,
+    np.concatenate: ops.concatenate,
+    np.stack: ops.stack,
+    np.copy: ops.clone,
+    np.zeros_like: functools.partial(_like, value=0),
+    np.ones_like: functools.partial(_like, value=1),
+}
