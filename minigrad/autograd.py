@@ -195,6 +195,8 @@ def _leading_to(wanted: set[Node | Variable], order: list[Node]) -> set[Node | V
 
 def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     """Undo broadcasting and promotion: sum ``g`` down to ``shape``, and cast it to ``dtype``."""
+    if g.ndim < len(shape):
+        g = g.reshape((1,) * (len(shape) - g.ndim) + g.shape)
     lead = g.ndim - len(shape)
     stretched = [lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1]
     axes = (*range(lead), *stretched)

@@ -112,6 +112,8 @@ class Node:
         return dict(zip(self.plan.names, self._unpack(), strict=True))
 
     def _unpack(self) -> tuple[Any, ...]:
+        if not self.plan.names:
+            return ()
         if self._kept is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time: what "

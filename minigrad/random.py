@@ -13,6 +13,7 @@ moves the offset past them. So
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -111,7 +112,7 @@ class Generator:
             shape: the shape of the mask.
             p: 0 to 1. An element is kept where its lane is >= round(p · 2³²).
         """
-        lanes = self.lanes(int(np.prod(shape)))
+        lanes = self.lanes(math.prod(shape))
         return (lanes >= round(p * 2**32)).reshape(shape)
 
     def __repr__(self) -> str:
@@ -178,7 +179,7 @@ def rand(
         requires_grad: whether the result is a leaf that collects gradients.
     """
     generator, shape, dtype = generator or default_generator, _shape(size), np.dtype(dtype)
-    n = int(np.prod(shape))
+    n = math.prod(shape)
     if dtype == np.float64:
         values = generator.uniform(n)
     else:
@@ -195,7 +196,7 @@ def randn(
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
     generator, shape = generator or default_generator, _shape(size)
-    values = generator.normal(int(np.prod(shape))).astype(dtype)
+    values = generator.normal(math.prod(shape)).astype(dtype)
     return wrap(values.reshape(shape), requires_grad)
 
 
@@ -217,7 +218,7 @@ def randint(
     if not 0 < high - low <= 2**53:
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
     shape = _shape((size,))
-    u = (generator or default_generator).uniform(int(np.prod(shape)))
+    u = (generator or default_generator).uniform(math.prod(shape))
     return wrap((np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape))
 
 

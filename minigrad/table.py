@@ -174,7 +174,7 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
                 y = np.asarray(y)
             if y.dtype is _FLOAT64 and not any(_is_float64(v) for v in values):
                 y = y.astype(np.float32)
-            if y.base is None:
+            if y.base is None or not np.may_share_memory(y, first.data):
                 version = Version()
             else:  # a view: of the first tensor's storage, for every op of the table
                 version = first._version
@@ -194,6 +194,9 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             node.plan = plan
             node.parents = [args[i].grad_fn or args[i] for i in plan.arguments]
             node.shape, node.dtype = y.shape, y.dtype
+            if not plan.names:
+                node._kept, node._versions, node._counts = (), (), []
+                return result
             values.append(y)
             versions.append(version)
             node._kept = plan.pick(values)

@@ -30,9 +30,6 @@ class _Numbered(Module):
     def __iter__(self) -> Iterator[Module]:
         return self.children()
 
-    def _slice(self, modules: list[Module]) -> Self:
-        return type(self)().extend(modules)
-
     @overload
     def __getitem__(self, index: int) -> Any: ...
 
@@ -41,7 +38,7 @@ class _Numbered(Module):
 
     def __getitem__(self, index: int | slice) -> Any:
         found = list(self.children())[index]
-        return self._slice(found) if isinstance(found, list) else found
+        return type(self)().extend(found) if isinstance(found, list) else found
 
 
 class Sequential(_Numbered):
@@ -66,6 +63,11 @@ class Sequential(_Numbered):
                 setattr(self, name, module)
         else:
             self.extend(modules)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):  # a part keeps its names, as in PyTorch
+            return type(self)(dict(list(self.named_children())[index]))
+        return super().__getitem__(index)
 
     def forward(self, x: Any) -> Any:
         for module in self:

@@ -103,21 +103,20 @@ def dropout(
     if mask is not None:
         keep = _checked_mask(mask, input.shape)
     elif p == 1:
-        keep = np.zeros(input.shape, np.bool_)
+        keep = np.zeros_like(input, dtype=np.bool_)
     else:
         keep = (generator or default_generator).keep_mask(input.shape, p)
+        keep = move(keep, device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
-    array = _array(input)
-    keep = move(keep, device_of(array))
     if not inplace:
         return ops.masked_scale(input, keep, scale)
     if isinstance(input, Variable):
-        return write(input, ops.masked_scale, keep, scale, array)
-    return ops.masked_scale(input, keep, scale, array)
+        return write(input, ops.masked_scale, keep, scale, input.data)
+    return ops.masked_scale(input, keep, scale, input)
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
-    keep = _array(mask)
+    keep: Any = mask if isinstance(mask, Variable) else np.asarray(mask)
     if keep.dtype != np.bool_:
         raise TypeError(f"dropout's mask must be boolean (True keeps), got {keep.dtype}")
     lead = len(shape) - keep.ndim
@@ -169,6 +168,7 @@ def cross_entropy(
         if label_smoothing:
             q = q * (1 - label_smoothing) + label_smoothing / classes
         if weight is not None:
+            _check_shapes("a weight for each class", weight.shape, (classes,))
             q = q * _per_class(weight, input.ndim, dim)
         count: Any = math.prod(input.shape) / classes
     else:
@@ -226,7 +226,10 @@ def check_reduction(reduction: str) -> None:
 def _reduce(losses: Any, reduction: str, count: Any) -> Any:
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / count
+    if reduction == "sum":
+        return losses.sum()
+    # nothing counted: the mean is NaN, and gradients are zeros, not NaN as of a division by 0
+    return losses.sum() / count if count else losses.sum() + math.nan
 
 
 def _class_dim(input: Any) -> int:
@@ -257,8 +260,10 @@ def _class_targets(
             f"{classes - 1}, or ignore_index={ignore_index}"
         )
     q = np.expand_dims(labels, dim) == _per_class(np.arange(classes), input.ndim, dim)
+    q &= np.expand_dims(counted, dim)
     count = counted.sum()
     if weight is not None:
+        _check_shapes("a weight for each class", weight.shape, (classes,))
         factors = _per_class(_array(weight), input.ndim, dim)
         count = (q * factors).sum()
     if label_smoothing:

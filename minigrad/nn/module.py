@@ -87,7 +87,7 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """Make a tensor an attribute that is saved and moved with the module, but not learned."""
-        self._buffers = (*self._buffers, name)
+        self._buffers = tuple(dict.fromkeys((*self._buffers, name)))
         setattr(self, name, tensor)
 
     # ------------------------------------------------------------------ walking the tree

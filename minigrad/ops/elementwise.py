@@ -90,7 +90,8 @@ def relu(x: Any, out: Any = None) -> Any:
         x: any shape.
         out: an array to write into, for the in-place form.
     """
-    return np.maximum(x, 0, out=out)
+    zeros = np.zeros_like(x, shape=x.shape[-1:])  # quicker than against a scalar
+    return np.maximum(x, zeros, out=out)
 
 
 @differentiable(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.ops.reduction import log_softmax, softmax
-from minigrad.ops.shape import unsqueeze
 from minigrad.table import differentiable
 
 
@@ -28,9 +27,9 @@ def masked_scale(x: Any, keep: Any, scale: float, out: Any = None) -> Any:
 
 @differentiable(
     x=lambda g, x, q, dim: (
-        unsqueeze(g, dim) * (softmax(x, dim) * q.sum(axis=dim, keepdims=True) - q)
+        np.expand_dims(g, dim) * (softmax(x, dim) * q.sum(axis=dim, keepdims=True) - q)
     ),
-    q=lambda g, x, dim: -unsqueeze(g, dim) * log_softmax(x, dim),
+    q=lambda g, x, dim: -np.expand_dims(g, dim) * log_softmax(x, dim),
 )
 def softmax_cross_entropy(x: Any, q: Any, dim: int) -> Any:
     """Return -Σ_c q_c log softmax(x)_c along ``dim``.

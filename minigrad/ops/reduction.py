@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minigrad.ops.arithmetic import maximum, minimum
-from minigrad.ops.shape import expand, take_along_dim
+from minigrad.ops.shape import take_along_dim
 from minigrad.table import differentiable, numpy_keywords
 
 Dim: TypeAlias = int | Sequence[int] | None  # None: all dimensions
@@ -17,12 +17,12 @@ Dim: TypeAlias = int | Sequence[int] | None  # None: all dimensions
 
 def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
     """Return ``g``, the gradient of a reduction's result, repeated to the shape it came from."""
-    if not keepdim:
+    if not keepdim and g.ndim:
         reduced = range(len(shape)) if dim is None else dim
         reduced = [reduced] if isinstance(reduced, int) else reduced
         places = {d % (len(shape) or 1) for d in reduced}
         g = g.reshape([1 if i in places else n for i, n in enumerate(shape)])
-    return expand(g, shape)
+    return np.broadcast_to(g, shape)
 
 
 @differentiable(x=lambda g, x_shape, dim, keepdim: _spread(g, x_shape, dim, keepdim))
