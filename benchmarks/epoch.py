@@ -2,8 +2,8 @@
 
     python -m benchmarks.epoch [--repeats N] [--images N]
 
-Images are in memory as float32 on both sides, and the batches are the same slices; the numbers in
-them do not matter for the time. Each framework draws its own masks.
+Images are in memory as float32 on both sides, and each step gathers its batch by the same shuffled
+indices. The numbers in the images do not matter for the time. Each framework draws its own masks.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def main() -> None:
 
 def _ours(x: np.ndarray, y: np.ndarray, p: tuple[float, float]) -> Any:
     net = mlp(dropout=p).apply(init_weights)
-    return _epoch(minigrad, net, minigrad.from_numpy(x), minigrad.from_numpy(y))
+    order = np.random.default_rng(1).permutation(len(x))
+    return _epoch(minigrad, net, minigrad.from_numpy(x), minigrad.from_numpy(y), order)
 
 
 def _theirs(x: np.ndarray, y: np.ndarray, p: tuple[float, float]) -> Any:
@@ -48,18 +49,20 @@ def _theirs(x: np.ndarray, y: np.ndarray, p: tuple[float, float]) -> Any:
     layers += [nn.Linear(256, 256), nn.ReLU(), nn.Dropout(p[1]), nn.Linear(256, 10)]
     if p == (0.0, 0.0):
         layers = [layer for layer in layers if not isinstance(layer, nn.Dropout)]
-    return _epoch(torch, nn.Sequential(*layers), torch.from_numpy(x), torch.from_numpy(y))
+    order = torch.from_numpy(np.random.default_rng(1).permutation(len(x)))
+    return _epoch(torch, nn.Sequential(*layers), torch.from_numpy(x), torch.from_numpy(y), order)
 
 
-def _epoch(framework: Any, net: Any, x: Any, y: Any) -> Any:
+def _epoch(framework: Any, net: Any, x: Any, y: Any, order: Any) -> Any:
     """Return a function that trains for an epoch: the same code for both frameworks."""
     loss = framework.nn.CrossEntropyLoss()
     optimizer = framework.optim.SGD(net.parameters(), lr=0.01)
 
     def run() -> None:
         for i in range(0, len(x), BATCH):
+            batch = order[i : i + BATCH]
             optimizer.zero_grad()
-            loss(net(x[i : i + BATCH]), y[i : i + BATCH]).backward()
+            loss(net(x[batch]), y[batch]).backward()
             optimizer.step()
 
     return run

@@ -92,15 +92,23 @@ def grad(
             "One of the differentiated Tensors appears to not have been used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
-    if create_graph:
-        return tuple(found.get(w) for w in wanted)
-    return tuple(wrap(found[w]) if w in found else None for w in wanted)
+    results: list[Any] = []
+    given = set()
+    for w in wanted:
+        g = found.get(w)
+        if g is not None and w in given:  # an input that is named twice
+            g = _copy(g)
+        given.add(w)
+        results.append(g if g is None or create_graph else wrap(g))
+    return tuple(results)
 
 
 def _seed(output: Variable, g: Variable | None, create_graph: bool) -> Any:
     """Return the gradient that the walk starts from: a tensor if it is to be recorded."""
     if not output._requires_grad:
         raise RuntimeError("the tensor does not require grad and does not have a grad_fn")
+    if g is not None and not isinstance(g, Variable):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g is None:
         if output.data.size != 1:
             raise RuntimeError(
@@ -113,9 +121,8 @@ def _seed(output: Variable, g: Variable | None, create_graph: bool) -> Any:
             f"Mismatch in shape: the gradient has a shape of {g.shape} and the output has a shape "
             f"of {output.shape}."
         )
-    if not create_graph:
-        return g.data.astype(output.dtype, copy=False)
-    return g
+    seed: Any = g if create_graph else g.data
+    return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 
 def _walk(
@@ -156,7 +163,7 @@ def _walk(
                     continue
                 piece = derivative(g, kept)
                 if piece.shape != parent.shape or piece.dtype is not parent.dtype:
-                    piece = _fit(piece, parent.shape, parent.dtype)
+                    piece = _fit(piece, parent.shape, parent.dtype, node)
                 if parent in grads:
                     grads[parent] = grads[parent] + piece
                     shared.discard(parent)
@@ -193,15 +200,21 @@ def _leading_to(wanted: set[Node | Variable], order: list[Node]) -> set[Node | V
     return useful
 
 
-def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node) -> Any:
     """Undo broadcasting and promotion: sum ``g`` down to ``shape``, and cast it to ``dtype``."""
+    given = g.shape
     if g.ndim < len(shape):
         g = g.reshape((1,) * (len(shape) - g.ndim) + g.shape)
     lead = g.ndim - len(shape)
     stretched = [lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1]
     axes = (*range(lead), *stretched)
     if axes:
-        g = g.sum(axis=axes, keepdims=True).reshape(shape)
+        g = g.sum(axis=axes, keepdims=True)
+        g = g.reshape(g.shape[lead:])
+    if g.shape != shape:
+        raise RuntimeError(
+            f"{node.name} returned a gradient of shape {given} for an argument of shape {shape}"
+        )
     return g if g.dtype == dtype else g.astype(dtype)
 
 

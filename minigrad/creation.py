@@ -60,14 +60,14 @@ def full(
     return made.requires_grad_(requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+def zeros(*size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``; other arguments as for `full`."""
-    return full(_size(size), 0, dtype=dtype, **kwargs)
+    return full(_size(size), 0, dtype=dtype or np.float32, **kwargs)
 
 
-def ones(*size: Any, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+def ones(*size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return ones: ``ones(2, 3)`` or ``ones((2, 3))``; other arguments as for `full`."""
-    return full(_size(size), 1, dtype=dtype, **kwargs)
+    return full(_size(size), 1, dtype=dtype or np.float32, **kwargs)
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
@@ -94,21 +94,19 @@ def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
     """
     start, end = (0, start) if end is None else (start, end)
     values = np.arange(start, end, step)
-    if "dtype" not in kwargs and values.dtype == np.float64:
+    if kwargs.get("dtype") is None and values.dtype == np.float64:
         kwargs["dtype"] = np.float32
     return tensor(values, **kwargs)
 
 
-def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = np.float32, **kwargs: Any
-) -> Tensor:
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return ``steps`` numbers from start to end, both included, at equal distances."""
-    return tensor(np.linspace(start, end, steps), dtype=dtype, **kwargs)
+    return tensor(np.linspace(start, end, steps), dtype=dtype or np.float32, **kwargs)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = np.float32, **kwargs: Any) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return the n x m matrix (m = n by default) with ones on the diagonal, zeros elsewhere."""
-    return tensor(np.eye(n, m), dtype=dtype, **kwargs)
+    return tensor(np.eye(n, m), dtype=dtype or np.float32, **kwargs)
 
 
 def _size(size: tuple[Any, ...]) -> Any:

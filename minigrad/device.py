@@ -29,10 +29,12 @@ class device:  # noqa: N801  (named as in PyTorch)
     index: int | None = None
 
     def __post_init__(self) -> None:
-        kind, _, index = self.type.partition(":")
-        if kind not in ("cpu", "cuda") or not (index.isdigit() or ":" not in self.type):
+        kind, colon, index = self.type.partition(":")
+        if kind not in ("cpu", "cuda") or bool(colon) != index.isdigit():
             raise ValueError(f"unknown device {self.type!r}: expected 'cpu', 'cuda' or 'cuda:N'")
         if index:
+            if self.index is not None:
+                raise ValueError(f"device {self.type!r} has an index; {self.index} is one too many")
             object.__setattr__(self, "type", kind)
             object.__setattr__(self, "index", int(index))
 
@@ -77,8 +79,10 @@ def cuda_status() -> tuple[bool, str]:
     """Return whether CuPy can use a GPU here, and the reason in words; asks once, never raises."""
     try:
         import cupy
-    except ImportError:
+    except ModuleNotFoundError:
         return False, 'CuPy is not installed: pip install "minigrad[cuda13]" (or [cuda12])'
+    except Exception as error:  # a broken installation may raise anything
+        return False, f"CuPy is installed but cannot be imported: {error}"
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()

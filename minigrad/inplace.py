@@ -38,8 +38,18 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
     if node is not None:
         _rebase(node, target, within)
     if not within:
-        np.copyto(target.data, result.data, casting="same_kind")
+        if result.shape != target.shape:
+            raise RuntimeError(
+                f"output with shape {target.shape} doesn't match the broadcast shape {result.shape}"
+            )
+        if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+            raise RuntimeError(
+                f"result type {result.dtype} can't be cast to the desired output type "
+                f"{target.dtype}"
+            )
+        np.copyto(target.data, result.data)
     if node is not None:
+        node.dtype = target.dtype
         target._requires_grad, target.grad_fn = True, node
     target._version.count += 1
     return target

@@ -23,7 +23,8 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs:
         return NotImplemented
     if ufunc in _UFUNCS:
         return _UFUNCS[ufunc](*inputs)
-    return wrap(ufunc(*map(_as_numpy, inputs)))
+    result = ufunc(*map(_as_numpy, inputs))
+    return tuple(map(wrap, result)) if isinstance(result, tuple) else wrap(result)
 
 
 def array_function(

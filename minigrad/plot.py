@@ -83,9 +83,10 @@ class GraphDrawing:
         found: list[Node | Variable] = [tensor.grad_fn or tensor]
         seen = set(found)
         for item in found:  # the list grows while it is read
-            new = dict.fromkeys(item.parents if isinstance(item, Node) else []).keys() - seen
-            found += new
-            seen |= new
+            for parent in item.parents if isinstance(item, Node) else []:
+                if parent not in seen:
+                    seen.add(parent)
+                    found.append(parent)
         leaves = [item for item in found if not isinstance(item, Node)]
         nodes = [item for item in found if isinstance(item, Node)]
         nodes.sort(key=lambda node: -node.seq)

@@ -40,7 +40,9 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     """
     tensors: dict[str, np.ndarray] = {}
     structure = _take_apart(obj, "", tensors)
-    flat = isinstance(obj, dict) and all(isinstance(v, Tensor) for v in obj.values())
+    flat = isinstance(obj, dict) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in obj.items()
+    )
     metadata = None if flat else {_STRUCTURE: json.dumps(structure)}
     data = _safetensors().save(tensors, metadata)
 
@@ -89,21 +91,30 @@ def _take_apart(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:
     if isinstance(value, Tensor):
         if name in tensors:
             raise TypeError(f"cannot save two tensors under one name, {name!r}")
+        if name == "__metadata__":
+            raise TypeError("cannot save a tensor as '__metadata__': the format keeps that name")
         tensors[name] = value.detach().cpu().numpy().copy(order="C")
         return {"tensor": name}
     if isinstance(value, dict | list | tuple):
-        children = value.items() if isinstance(value, dict) else enumerate(value)
+        kind = "dict" if isinstance(value, dict) else "list" if isinstance(value, list) else "tuple"
+        children = dict(value if isinstance(value, dict) else enumerate(value))
+        if wrong := [key for key in children if not _is_plain(key)]:
+            raise TypeError(f"cannot save the key {wrong[0]!r} of {name or 'this'}: no plain value")
         parts = [
             [key, _take_apart(child, f"{name}.{key}" if name else str(key), tensors)]
-            for key, child in children
+            for key, child in children.items()
         ]
-        return {type(value).__name__: parts}
-    if value is None or isinstance(value, bool | int | float | str):
+        return {kind: parts}
+    if _is_plain(value):
         return {"value": value}
     raise TypeError(
         f"cannot save {name or 'this'}, a {type(value).__name__}: expected tensors, numbers, "
         "strings, None, and dictionaries or lists of them"
     )
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _put_together(structure: dict[str, Any], tensors: dict[str, Tensor]) -> Any:

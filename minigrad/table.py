@@ -81,6 +81,8 @@ class Op:
         self.signature = inspect.signature(function)
         self.parameters = list(self.signature.parameters)
         self.arity = len(self.parameters)
+        if "y" in self.parameters:
+            raise TypeError(f"{self.name}: y is the op's output; an argument needs another name")
         self.defaults = tuple(p.default for p in self.signature.parameters.values())
         self.required = self.defaults.count(inspect.Parameter.empty)
         self.slots = {name: i for i, name in enumerate([*self.parameters, "y"])}
@@ -174,17 +176,18 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
                 y = np.asarray(y)
             if y.dtype is _FLOAT64 and not any(_is_float64(v) for v in values):
                 y = y.astype(np.float32)
-            if y.base is None or not np.may_share_memory(y, first.data):
-                version = Version()
-            else:  # a view: of the first tensor's storage, for every op of the table
+            version = Version()
+            if y is first.data:
                 version = first._version
+            elif y.base is not None and np.may_share_memory(y, first.data):
+                version = first._version  # a view; if any, of the first tensor, for every op here
                 version.viewed = True
             result = _new(graph.result_class)
             result.data, result.grad, result._version = y, None, version
             plan = None
             if tracked and mode.recording:
                 plan = plans[tracked] if tracked in plans else op.plan(tracked)
-            if plan is None:
+            if plan is None or y.dtype.kind != "f":
                 result.grad_fn, result._requires_grad = None, False
                 return result
 

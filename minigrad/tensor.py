@@ -286,9 +286,6 @@ class Tensor(Variable):
     def __rpow__(self, other: Any) -> Any:
         return ops.pow(other, self)
 
-    def __rmatmul__(self, other: Any) -> Any:
-        return ops.matmul(other, self)
-
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     # ------------------------------------------------------------------ functions as methods
@@ -319,7 +316,7 @@ class Tensor(Variable):
             RuntimeError: that is not possible without a copy.
         """
         y: Tensor = ops.reshape(self, _ints(shape))
-        if not np.may_share_memory(y.data, self.data):
+        if y.numel() and not np.may_share_memory(y.data, self.data):
             raise RuntimeError(
                 f"view: shape {self.shape} in this memory layout cannot be seen as {y.shape}. "
                 "Use .reshape(...), which copies."
@@ -340,6 +337,9 @@ class Tensor(Variable):
         return ops.permute(self, range(self.ndim)[::-1])
 
     # ------------------------------------------------------------------ as a sequence, as a number
+
+    def __pos__(self) -> Tensor:
+        return self
 
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, _plain_index(index))
@@ -440,7 +440,9 @@ def tensor(
     """
     if isinstance(data, Tensor):
         data = data.data
-    array = data if hasattr(data, "dtype") else np.array(_without_tensors(data))
+    array = np.asarray(data) if isinstance(data, np.generic) else data
+    if not hasattr(data, "dtype"):
+        array = np.array(_without_tensors(data))
     if dtype is None and not hasattr(data, "dtype") and array.dtype == np.float64:
         dtype = np.float32
     if array.dtype.kind not in "fiub":
@@ -482,7 +484,9 @@ def _plain_index(index: Any) -> tuple[Any, ...]:
     """Return an index as a tuple of what arrays understand, such that the result is an array."""
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(
-        p.data if isinstance(p, Tensor) else np.asarray(p) if isinstance(p, list) else p
+        (p.data if isinstance(p, Tensor) else np.asarray(p)).copy()
+        if isinstance(p, Tensor | np.ndarray | list)
+        else p
         for p in parts
     )
     return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)

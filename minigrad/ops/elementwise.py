@@ -60,7 +60,7 @@ def tanh(x: Any) -> Any:
 @differentiable(x=lambda g, y: g * (y * (1 - y)))
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + e⁻ˣ), computed without overflow for either sign of x."""
-    e = np.exp(-np.abs(x))
+    e = np.exp(np.copysign(x, -1.0))  # -|x|, of unsigned integers too
     return np.where(x >= 0, 1, e) / (1 + e)
 
 

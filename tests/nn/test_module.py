@@ -1,0 +1,543 @@
+"""Modules: what is found in a tree of them, how it is walked, changed, saved, copied and printed.
+
+Many tests build one tree twice, from minigrad's classes and from PyTorch's, and compare the two.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+
+
+def tree(m: Any) -> Any:
+    """Return a net with all that a module can have, in minigrad (``m``) or in PyTorch."""
+
+    class Block(m.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = m.nn.Dropout(0.25)
+            self.fc = m.nn.Linear(4, 4)
+            self.gain = m.nn.Parameter(m.ones(4))
+
+        def forward(self, x: Any) -> Any:
+            return self.fc(self.drop(x)) * self.gain
+
+    class Net(m.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = m.nn.Sequential(
+                m.nn.Flatten(),
+                m.nn.Linear(6, 4),
+                m.nn.Sequential(m.nn.ReLU(inplace=True), m.nn.Linear(4, 4, bias=False)),
+            )
+            self.bias = m.nn.Parameter(m.zeros(3))
+            self.register_buffer("mean", m.full((4,), 0.5))
+            self.register_buffer("nothing", None)
+            self.blocks = m.nn.ModuleList([Block(), m.nn.Tanh(), Block()])
+            self.count = 3
+            self.head = m.nn.Linear(4, 3, bias=False)
+            self.missing = None
+
+        def forward(self, x: Any) -> Any:
+            x = self.body(x) - self.mean
+            for block in self.blocks:
+                x = block(x)
+            return self.head(x) + self.bias
+
+    return Net()
+
+
+def pytorch() -> Any:
+    return pytest.importorskip("torch")
+
+
+class Leaf(nn.Module):
+    """A module with one parameter; its forward multiplies by it."""
+
+    def __init__(self, value: float = 1.0) -> None:
+        super().__init__()
+        self.w = nn.Parameter(mg.tensor([value]))
+
+    def forward(self, x: Any) -> Any:
+        return x * self.w
+
+
+def snapshot(net: nn.Module) -> dict[str, list[Any]]:
+    return {name: t.tolist() for name, t in net.state_dict().items()}
+
+
+# ------------------------------------------------------------------------- what is found
+
+
+def test_names_and_order_of_everything_in_a_tree_are_pytorchs() -> None:
+    ours, theirs = tree(mg), tree(pytorch())
+    for walk in "named_parameters", "named_buffers", "named_modules", "named_children":
+        expected = [name for name, _ in getattr(theirs, walk)()]
+        assert [name for name, _ in getattr(ours, walk)()] == expected
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert [tuple(p.shape) for p in ours.parameters()] == [
+        tuple(p.shape) for p in theirs.parameters()
+    ]
+    without = [name for name, _ in ours.named_parameters(recurse=False)]
+    assert without == [name for name, _ in theirs.named_parameters(recurse=False)] == ["bias"]
+    with_prefix = [name for name, _ in ours.named_parameters(prefix="net")]
+    assert with_prefix == [name for name, _ in theirs.named_parameters(prefix="net")]
+
+
+def test_state_dict_keys_are_those_of_the_tree_written_out() -> None:
+    assert list(tree(mg).state_dict()) == [
+        *("bias", "mean", "body.1.weight", "body.1.bias", "body.2.1.weight"),
+        *("blocks.0.gain", "blocks.0.fc.weight", "blocks.0.fc.bias"),
+        *("blocks.2.gain", "blocks.2.fc.weight", "blocks.2.fc.bias", "head.weight"),
+    ]
+
+
+def test_walks_without_names_yield_the_objects_of_the_walks_with_names() -> None:
+    net = tree(mg)
+    for walk in "parameters", "buffers", "modules", "children":
+        named = [value for _, value in getattr(net, f"named_{walk}")()]
+        plain = list(getattr(net, walk)())
+        assert len(plain) == len(named)
+        assert all(a is b for a, b in zip(plain, named, strict=True))
+    assert next(iter(net.modules())) is net
+
+
+def test_a_shared_parameter_is_learned_once_and_saved_under_both_names() -> None:
+    net = nn.Sequential(Leaf(), Leaf(), Leaf())
+    net[2].w = net[0].w
+    net.append(net[1])
+    assert [name for name, _ in net.named_parameters()] == ["0.w", "1.w"]
+    assert [name for name, _ in net.named_modules()] == ["", "0", "1", "2"]
+    assert list(net.state_dict()) == ["0.w", "1.w", "2.w", "3.w"]
+    net(mg.tensor([3.0])).backward()
+    assert [p.grad.item() for p in net.parameters()] == [6.0, 6.0]  # of 3 a² b² at a = b = 1
+
+
+def test_an_attribute_is_a_parameter_only_if_it_is_a_parameter() -> None:
+    net = nn.Module()
+    net.constant, net.learned = mg.ones(2), nn.Parameter(mg.ones(2))
+    net.flag, net.number, net.text = True, 3, "three"
+    assert [name for name, _ in net.named_parameters()] == ["learned"]
+    assert list(net.state_dict()) == ["learned"]
+
+
+def test_a_replaced_module_takes_the_place_of_the_old_one() -> None:
+    net = tree(mg)
+    names = list(net.state_dict())
+    net.body = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Sequential(nn.ReLU(), Leaf()))
+    expected = ["body.2.1.w" if name == "body.2.1.weight" else name for name in names]
+    assert list(net.state_dict()) == expected
+
+
+@pytest.mark.parametrize("value", [mg.ones(1), np.ones(1), 1.0, [1.0]])
+def test_only_a_parameter_or_none_takes_the_place_of_a_parameter(value: Any) -> None:
+    net = Leaf()
+    kept = net.w
+    with pytest.raises(
+        TypeError, match=rf"cannot assign a {type(value).__name__} as parameter 'w'"
+    ):
+        net.w = value
+    assert net.w is kept
+    net.w = None
+    assert list(net.parameters()) == []
+    assert list(net.state_dict()) == []
+    net.w = nn.Parameter(mg.zeros(1))
+    assert [name for name, _ in net.named_parameters()] == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "children"),
+    [("list", [Leaf()]), ("tuple", (Leaf(), 1)), ("dict", {"a": Leaf()})],
+)
+def test_modules_in_a_plain_container_bring_a_warning_that_names_it(
+    kind: str, children: Any
+) -> None:
+    net = nn.Module()
+    net.layers = children
+    with pytest.warns(
+        UserWarning, match=rf"Module\.layers is a plain {kind} of modules.*ModuleLis"
+    ):
+        assert list(net.parameters()) == []
+    with pytest.warns(UserWarning, match="Use nn.ModuleList or nn.Sequential"):
+        net.train()
+
+
+@pytest.mark.filterwarnings("error")
+def test_plain_containers_of_other_things_bring_no_warning() -> None:
+    net = nn.Module()
+    net.sizes, net.names, net.options = [1, 2], ("a",), {"p": 0.5}
+    assert list(net.parameters()) == []
+
+
+def test_a_parameter_shares_the_memory_of_the_tensor_it_is_made_of_and_its_version() -> None:
+    t = mg.ones(2)
+    p = nn.Parameter(t)
+    assert p.data is t.data
+    assert p.requires_grad
+    assert p.is_leaf
+    assert not t.requires_grad
+    square = (p * p).sum()
+    t.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        square.backward()
+    assert not nn.Parameter(mg.ones(2), requires_grad=False).requires_grad
+    assert repr(p) == "Parameter containing:\ntensor([2., 2.], requires_grad=True)"
+
+
+# ------------------------------------------------------------------------- buffers
+
+
+def test_a_buffer_is_saved_and_cast_but_not_learned() -> None:
+    net = Leaf()
+    net.register_buffer("seen", mg.tensor([1.0, 2.0]))
+    net.register_buffer("steps", mg.tensor(3))
+    net.register_buffer("later", None)
+    assert [name for name, _ in net.named_buffers()] == ["seen", "steps"]
+    assert [name for name, _ in net.named_parameters()] == ["w"]
+    assert list(net.state_dict()) == ["w", "seen", "steps"]
+    net.double()
+    assert (net.seen.dtype, net.steps.dtype) == (np.float64, np.int64)
+    net.later = mg.ones(1)
+    assert [name for name, _ in net.named_buffers()] == ["seen", "steps", "later"]
+
+
+def test_a_buffer_that_is_registered_again_is_found_once() -> None:
+    net = nn.Module()
+    net.register_buffer("b", mg.ones(1))
+    net.register_buffer("b", mg.zeros(1))
+    assert [(name, b.tolist()) for name, b in net.named_buffers()] == [("b", [0.0])]
+
+
+def test_a_buffer_of_one_module_is_not_one_of_another() -> None:
+    a, b = nn.Module(), nn.Module()
+    a.register_buffer("x", mg.ones(1))
+    assert list(b.buffers()) == []
+    b.x = mg.ones(1)
+    assert b.state_dict() == {}
+
+
+# ------------------------------------------------------------------------- acting on all of it
+
+
+def test_apply_visits_children_before_their_parent_and_returns_the_module() -> None:
+    def order(net: Any) -> list[str]:
+        seen: list[Any] = []
+        assert net.apply(seen.append) is net
+        return [type(module).__name__ for module in seen]
+
+    ours = order(tree(mg))
+    assert ours[-1] == "Net"
+    assert ours[:2] == ["Flatten", "Linear"]
+    assert ours == order(tree(pytorch()))
+
+
+def test_train_and_eval_set_every_module_and_return_the_root() -> None:
+    net = tree(mg)
+    assert all(module.training for module in net.modules())
+    assert net.eval() is net
+    assert not any(module.training for module in net.modules())
+    assert net.train() is net
+    assert all(module.training for module in net.modules())
+    net.blocks.eval()
+    modes = {name: module.training for name, module in net.named_modules()}
+    assert {name for name, mode in modes.items() if not mode} == {
+        name for name in modes if name.startswith("blocks")
+    }
+
+
+def test_a_new_module_trains_whatever_others_do() -> None:
+    Leaf().eval()
+    assert Leaf().training
+
+
+def test_zero_grad_forgets_gradients_or_fills_them_with_zeros() -> None:
+    net = nn.Sequential(Leaf(2.0), Leaf(3.0))
+    net(mg.tensor([1.0])).backward()
+    grads = [p.grad for p in net.parameters()]
+    net.zero_grad(set_to_none=False)
+    assert [p.grad.tolist() for p in net.parameters()] == [[0.0], [0.0]]
+    assert all(g.tolist() == [0.0] for g in grads)
+    net.zero_grad()
+    assert [p.grad for p in net.parameters()] == [None, None]
+    net.zero_grad(set_to_none=False)
+    assert [p.grad for p in net.parameters()] == [None, None]
+
+
+def test_requires_grad_freezes_and_thaws_all_parameters() -> None:
+    net = nn.Sequential(Leaf(2.0), Leaf(3.0))
+    assert net.requires_grad_(False) is net
+    assert not net(mg.tensor([1.0])).requires_grad
+    net[1].requires_grad_()
+    net(mg.tensor([1.0])).backward()
+    assert net[0].w.grad is None
+    assert net[1].w.grad.tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("cast", "dtype"),
+    [
+        (lambda net: net.double(), np.float64),
+        (lambda net: net.double().float(), np.float32),
+        (lambda net: net.to(mg.float64), np.float64),
+        (lambda net: net.to(np.float16), np.float16),
+        (lambda net: net.to("cpu"), np.float32),
+        (lambda net: net.cpu(), np.float32),
+        (lambda net: net.to(mg.device("cpu")), np.float32),
+    ],
+)
+def test_a_cast_or_a_move_keeps_the_parameters_the_objects_they_were(cast: Any, dtype: Any) -> None:
+    net = tree(mg)
+    net.register_buffer("steps", mg.tensor(7))
+    net(mg.ones(2, 2, 3)).sum().backward()
+    before = list(net.parameters())
+    values = snapshot(net)
+    assert cast(net) is net
+    assert all(a is b for a, b in zip(before, net.parameters(), strict=True))
+    assert {p.dtype for p in before} == {p.grad.dtype for p in before} == {np.dtype(dtype)}
+    assert net.mean.dtype == dtype
+    assert net.steps.dtype == np.int64
+    for name, value in snapshot(net).items():
+        np.testing.assert_allclose(value, values[name], rtol=1e-3)
+
+
+def test_an_optimiser_made_before_a_cast_trains_the_cast_module() -> None:
+    net = Leaf()
+    optimizer = mg.optim.SGD(net.parameters(), lr=0.5)
+    net.double()
+    net(mg.ones(1, dtype=np.float64)).backward()
+    optimizer.step()
+    assert net.w.tolist() == [0.5]
+    assert net.w.dtype == np.float64
+
+
+def test_a_module_without_a_forward_says_which() -> None:
+    class Half(nn.Module):
+        pass
+
+    for module in Half(), nn.ModuleList([Leaf()]):
+        with pytest.raises(NotImplementedError, match=rf"{type(module).__name__} must define forw"):
+            module(mg.ones(1))
+
+
+def test_call_passes_all_arguments_to_forward() -> None:
+    class Weighted(nn.Module):
+        def forward(self, x: Any, y: Any, *, weight: float = 1.0) -> Any:
+            return x + y * weight
+
+    assert Weighted()(1, 2) == 3
+    assert Weighted()(1, y=2, weight=10.0) == 21
+
+
+# ------------------------------------------------------------------------- saving
+
+
+def test_a_state_dict_shares_memory_with_the_parameters_and_has_no_history() -> None:
+    net = Leaf()
+    state = net.state_dict()
+    assert not state["w"].requires_grad
+    assert np.shares_memory(state["w"].data, net.w.data)
+    square = (net.w * net.w).sum()
+    state["w"].fill_(5.0)
+    assert net.w.tolist() == [5.0]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        square.backward()
+
+
+def test_load_state_dict_copies_all_values_and_keeps_the_parameters() -> None:
+    source, net = tree(mg), tree(mg)
+    before = list(net.parameters())
+    result = net.load_state_dict(source.state_dict())
+    assert result == ([], [])
+    assert (result.missing_keys, result.unexpected_keys) == ([], [])
+    assert snapshot(net) == snapshot(source)
+    assert all(a is b for a, b in zip(before, net.parameters(), strict=True))
+    with mg.no_grad():
+        source.bias.fill_(9.0)
+    assert net.bias.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda t: t.numpy(),
+        lambda t: t.double(),
+        lambda t: nn.Parameter(t),
+        lambda t: t.detach().requires_grad_(),
+    ],
+    ids=["array", "float64", "parameter", "leaf"],
+)
+def test_load_state_dict_takes_arrays_and_tensors_and_casts_to_the_parameters_dtype(
+    convert: Any,
+) -> None:
+    source, net = tree(mg), tree(mg)
+    net.load_state_dict({name: convert(t) for name, t in source.state_dict().items()})
+    assert snapshot(net) == snapshot(source)
+    assert {p.dtype for p in net.parameters()} == {np.dtype(np.float32)}
+    assert all(p.is_leaf and p.requires_grad for p in net.parameters())
+
+
+def test_load_state_dict_takes_pytorchs_tensors_and_then_computes_what_pytorch_does() -> None:
+    torch = pytorch()
+    theirs, ours = tree(torch).eval(), tree(mg).eval()
+    for state in (
+        theirs.state_dict(),
+        dict(theirs.named_parameters()) | dict(theirs.named_buffers()),
+    ):
+        assert ours.load_state_dict(state) == ([], [])
+        x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+        np.testing.assert_allclose(
+            ours(mg.from_numpy(x)).detach().numpy(),
+            theirs(torch.from_numpy(x)).detach().numpy(),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+        with torch.no_grad():
+            theirs.bias.add_(1)
+
+
+def test_all_that_does_not_fit_is_listed_at_once_and_nothing_is_changed() -> None:
+    net = tree(mg)
+    before = snapshot(net)
+    state: dict[str, Any] = {name: t.clone() + 1 for name, t in net.state_dict().items()}
+    del state["bias"], state["head.weight"]
+    state["extra"] = mg.ones(1)
+    state["body.1.bias"] = mg.ones(5)
+    state["mean"] = mg.ones(4, 1)
+    with pytest.raises(RuntimeError) as raised:
+        net.load_state_dict(state)
+    assert str(raised.value).split("\n\t") == [
+        "Error(s) in loading state_dict for Net:",
+        "Missing key(s) in state_dict: 'bias', 'head.weight'.",
+        "Unexpected key(s) in state_dict: 'extra'.",
+        "size mismatch for mean: copying a param with shape (4, 1) from checkpoint, the shape in "
+        "current model is (4,).",
+        "size mismatch for body.1.bias: copying a param with shape (5,) from checkpoint, the shape "
+        "in current model is (4,).",
+    ]
+    assert snapshot(net) == before
+
+
+def test_not_strict_loads_what_there_is_and_returns_the_rest() -> None:
+    net = nn.Sequential(Leaf(1.0), Leaf(2.0))
+    result = net.load_state_dict({"1.w": mg.tensor([7.0]), "2.w": mg.ones(1)}, strict=False)
+    assert result == (["0.w"], ["2.w"])
+    assert snapshot(net) == {"0.w": [1.0], "1.w": [7.0]}
+
+
+def test_not_strict_still_refuses_a_wrong_size_and_changes_nothing() -> None:
+    net = nn.Sequential(Leaf(1.0), Leaf(2.0))
+    with pytest.raises(RuntimeError, match=r"size mismatch for 1\.w"):
+        net.load_state_dict({"0.w": mg.tensor([7.0]), "1.w": mg.ones(2)}, strict=False)
+    assert snapshot(net) == {"0.w": [1.0], "1.w": [2.0]}
+
+
+# ------------------------------------------------------------------------- as text, as a copy
+
+
+def test_repr_of_a_tree_is_pytorchs() -> None:
+    assert repr(tree(mg)) == repr(tree(pytorch()))
+
+
+def test_repr_shows_settings_and_children_and_indents_each_level() -> None:
+    class Scaled(nn.Sequential):
+        def extra_repr(self) -> str:
+            return "scale=2"
+
+    assert repr(Scaled(nn.Sequential(nn.ReLU(), nn.Softmax(dim=1)), nn.Flatten())) == (
+        "Scaled(\n"
+        "  scale=2\n"
+        "  (0): Sequential(\n"
+        "    (0): ReLU()\n"
+        "    (1): Softmax(dim=1)\n"
+        "  )\n"
+        "  (1): Flatten(start_dim=1, end_dim=-1)\n"
+        ")"
+    )
+    assert repr(nn.Sequential()) == "Sequential()"
+
+
+def test_a_deep_copy_computes_the_same_and_shares_nothing() -> None:
+    net = tree(mg).eval()
+    net.blocks[2].gain = net.blocks[0].gain
+    x = mg.ones(2, 2, 3)
+    net(x).sum().backward()
+    twin = copy.deepcopy(net)
+    assert repr(twin) == repr(net)
+    assert twin(x).tolist() == net(x).tolist()
+    assert not any(module.training for module in twin.modules())
+    assert twin.blocks[2].gain is twin.blocks[0].gain
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        assert a is not b
+        assert type(b) is nn.Parameter
+        assert not np.shares_memory(a.data, b.data)
+        assert not np.shares_memory(a.grad.data, b.grad.data)
+        assert a.grad.tolist() == b.grad.tolist()
+    before = snapshot(net)
+    mg.optim.SGD(twin.parameters(), lr=1.0).step()
+    assert snapshot(net) == before
+    assert snapshot(twin) != before
+
+
+# ------------------------------------------------------------------------- Sequential, ModuleList
+
+
+def test_sequential_is_its_modules_one_after_the_other() -> None:
+    x = mg.tensor([1.0, -2.0])
+    assert nn.Sequential(Leaf(3.0), nn.ReLU(), Leaf(2.0))(x).tolist() == [6.0, 0.0]
+    assert nn.Sequential()(x) is x
+
+
+@pytest.mark.parametrize("make", [nn.Sequential, lambda *modules: nn.ModuleList(modules)])
+def test_numbered_containers_have_length_order_index_and_append(make: Any) -> None:
+    a, b, c = Leaf(), nn.ReLU(), Leaf()
+    net = make(a, b)
+    assert net.append(c) is net
+    assert len(net) == 3
+    assert list(net) == [a, b, c]
+    assert (net[0], net[-1], net[np.int64(1)]) == (a, c, b)
+    assert list(net.state_dict()) == ["0.w", "2.w"]
+    assert net.extend([nn.Tanh()]) is net
+    assert len(net) == 4
+    assert b in net
+    with pytest.raises(IndexError):
+        net[4]
+    with pytest.raises(TypeError, match=r"(Sequential|ModuleList) holds modules, got function"):
+        net.append(lambda x: x)
+    assert len(net) == 4
+
+
+@pytest.mark.parametrize("part", [slice(1, None), slice(-2, None), slice(0, 2), slice(3, 0, -2)])
+def test_a_slice_is_a_container_of_the_same_modules_named_as_pytorch_names_them(
+    part: slice,
+) -> None:
+    def modules(m: Any) -> list[Any]:
+        return [m.nn.Linear(2, 2), m.nn.ReLU(), m.nn.Linear(2, 2), m.nn.Linear(2, 2)]
+
+    ours = modules(mg)
+    for whole in nn.Sequential(*ours), nn.ModuleList(ours):
+        assert type(whole[part]) is type(whole)
+        assert list(whole[part]) == ours[part]
+    torch = pytorch()
+    theirs = modules(torch)
+    assert list(nn.ModuleList(ours)[part].state_dict()) == list(
+        torch.nn.ModuleList(theirs)[part].state_dict()
+    )
+    assert list(nn.Sequential(*ours)[part].state_dict()) == list(
+        torch.nn.Sequential(*theirs)[part].state_dict()
+    )
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_sequential_takes_a_dictionary_of_names(kind: Any) -> None:
+    net = nn.Sequential(kind(first=Leaf(2.0), act=nn.ReLU(), last=Leaf(3.0)))
+    assert list(net.state_dict()) == ["first.w", "last.w"]
+    assert net(mg.tensor([1.0])).tolist() == [6.0]
+    assert net.first is net[0]
+    assert net.append(Leaf())[3].w.tolist() == [1.0]

@@ -1,0 +1,289 @@
+"""Operators on two operands: values, derivatives, ties, and the dtype of mixed operands."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import minigrad
+from tests.reference import (
+    MINIGRAD,
+    Case,
+    OpProperties,
+    Tie,
+    TieProperties,
+    alike,
+    broadcastable,
+    pytorch,
+    shapes,
+    to_array,
+    with_options,
+)
+
+NONZERO = ((-2.0, 2.0), (0.5, 2.0))
+pairs = broadcastable(2)
+
+
+def difference(a: Any, b: Any) -> Any:
+    return a - b
+
+
+def to_next_integer(a: Any, b: Any) -> Any:
+    return a / b - np.round(a / b)
+
+
+def constants(*names: str, dtype: Any, **elements: int) -> st.SearchStrategy[Any]:
+    """Draw the inputs of a case without tensors: constants of one shape, by name."""
+    arrays = shapes().flatmap(
+        lambda shape: st.fixed_dictionaries(
+            {
+                n: hnp.arrays(dtype, shape, elements=hnp.from_dtype(np.dtype(dtype), **elements))
+                for n in names
+            }
+        )
+    )
+    return arrays.map(lambda options: ((), options))
+
+
+def comparison(name: str) -> dict[str, Case]:
+    """Return the cases of one comparison: of distinct operands, and of often equal ones."""
+    small = constants("a", "b", dtype=np.int64, min_value=-1, max_value=1)
+
+    def compare(m: Any, a: Any, b: Any) -> Any:
+        return getattr(m, name)(a, b)
+
+    return {
+        name: Case(compare, pairs, smooth=False),
+        f"{name}: of equals": Case(compare, small, smooth=False),
+        f"{name}: with a scalar": Case(lambda m, a: compare(m, a, 0), alike(), smooth=False),
+    }
+
+
+def bitwise(name: str, *operands: str) -> dict[str, Case]:
+    """Return the cases of one bitwise op: on integers, on booleans."""
+
+    def combine(m: Any, **arguments: Any) -> Any:
+        return getattr(m, name)(*arguments.values())
+
+    numbers = constants(*operands, dtype=np.int64, min_value=-4, max_value=3)
+    return {
+        name: Case(combine, numbers, smooth=False),
+        f"{name}: of booleans": Case(combine, constants(*operands, dtype=np.bool_), smooth=False),
+    }
+
+
+CASES = {
+    "add": Case(lambda m, a, b: m.add(a, b), pairs),
+    "add: a scalar": Case(lambda m, a: 2 + a + 1.5, alike()),
+    "add: to itself": Case(lambda m, a: m.add(a, a), alike()),
+    "sub": Case(lambda m, a, b: m.sub(a, b), pairs),
+    "sub: from a scalar": Case(lambda m, a: 2 - a - 1.5, alike()),
+    "mul": Case(lambda m, a, b: m.mul(a, b), pairs),
+    "mul: a scalar": Case(lambda m, a: 2 * a * 1.5, alike()),
+    "mul: by itself": Case(lambda m, a: m.mul(a, a), alike()),
+    "div": Case(lambda m, a, b: m.div(a, b), pairs, domains=NONZERO),
+    "div: by negative numbers": Case(lambda m, a, b: m.div(a, -b), pairs, domains=NONZERO),
+    "div: a scalar": Case(lambda m, a: 2 / a / 1.5, alike(), domains=[(0.5, 2)]),
+    "neg": Case(lambda m, x: m.neg(x), alike()),
+    "pow": Case(lambda m, a, b: m.pow(a, b), pairs, domains=[(0.5, 2), (-2, 2)], order=3),
+    "pow: a scalar exponent": Case(
+        lambda m, a, b: a**b,
+        with_options(alike(), b=st.sampled_from([-2, -1, 0, 1, 2, 3, 2.0, 3.0])),
+        kinks=lambda a, b: a / 200,  # steep near 0: stay farther away than elsewhere
+    ),
+    "pow: a scalar base": Case(lambda m, b: 1.5**b, alike()),
+    "pow: integer tensors as exponents": Case(
+        lambda m, a, b: m.pow(a, b),
+        alike(min_dims=1, max_dims=1, min_side=3).map(
+            lambda inputs: (inputs[0], {"b": np.arange(3) + inputs[0][0][0] - 3})
+        ),
+    ),
+    "maximum": Case(lambda m, a, b: m.maximum(a, b), pairs, kinks=difference),
+    "minimum": Case(lambda m, a, b: m.minimum(a, b), pairs, kinks=difference),
+    "remainder": Case(
+        lambda m, a, b: m.remainder(a, b), pairs, domains=NONZERO, kinks=to_next_integer
+    ),
+    "remainder: by negative numbers": Case(
+        lambda m, a, b: a % -b, pairs, domains=NONZERO, kinks=to_next_integer
+    ),
+    "floor_divide": Case(
+        lambda m, a, b: m.floor_divide(a, b),
+        pairs,
+        domains=NONZERO,
+        kinks=to_next_integer,
+        smooth=False,
+    ),
+    **comparison("eq"),
+    **comparison("ne"),
+    **comparison("lt"),
+    **comparison("le"),
+    **comparison("gt"),
+    **comparison("ge"),
+    **bitwise("bitwise_and", "a", "b"),
+    **bitwise("bitwise_or", "a", "b"),
+    **bitwise("bitwise_xor", "a", "b"),
+    **bitwise("bitwise_not", "x"),
+}
+TIES = {
+    "equal operands of maximum share": Tie(
+        lambda m, a, b: m.maximum(a, b),
+        [[1, 2, 3], [2, 2, 2]],
+        [[0, 0.5, 1], [1, 0.5, 0]],
+    ),
+    "equal operands of minimum share": Tie(
+        lambda m, a, b: m.minimum(a, b),
+        [[1, 2, 3], [2, 2, 2]],
+        [[1, 0.5, 0], [0, 0.5, 1]],
+    ),
+    "pow of base 0": Tie(
+        lambda m, a, b: m.pow(a, b), [[0, 0, 0], [0, 1, 2]], [[0, 1, 0], [0, 0, 0]]
+    ),
+    "pow of exponent 0": Tie(
+        lambda m, a, b: m.pow(a, b), [[1, 4, 0], [0, 0, 0]], [[0, 0, 0], [0, np.log(4), 0]]
+    ),
+    "pow of negative base": Tie(lambda m, a: a**2 + a**3, [[-2, 0, 0.5]], [[8, 0, 1.75]]),
+    "pow of base 0 and a scalar exponent": Tie(lambda m, a: a**0 + a**1 + a**2, [[0, 0]], [[1, 1]]),
+    "scalar 0 to the power": Tie(lambda m, b: 0.0**b, [[0, 1, 2]], [[0, 0, 0]]),
+    "remainder of a multiple": Tie(
+        lambda m, a, b: m.remainder(a, b), [[4, -4, 0], [2, 2, 2]], [[1, 1, 1], [-2, 2, 0]]
+    ),
+}
+
+
+class TestArithmetic(OpProperties):
+    module = "arithmetic"
+    cases = CASES
+
+
+class TestTies(TieProperties):
+    ties = TIES
+
+
+# ------------------------------------------------------------------------- the dtype of the result
+
+
+def of(dtype: str) -> np.ndarray:
+    return np.array([1, 2]).astype(dtype)
+
+
+TENSORS = [
+    # a, b, a + b, a / b
+    ("float32", "float32", "float32", "float32"),
+    ("float64", "float64", "float64", "float64"),
+    ("float16", "float16", "float16", "float16"),
+    ("float32", "float64", "float64", "float64"),
+    ("float16", "float32", "float32", "float32"),
+    ("float16", "float64", "float64", "float64"),
+    ("int64", "float32", "float32", "float32"),
+    ("int32", "float32", "float32", "float32"),
+    ("bool", "float32", "float32", "float32"),
+    ("bool", "float16", "float16", "float16"),
+    ("uint8", "float16", "float16", "float16"),
+    ("int64", "float64", "float64", "float64"),
+    ("int64", "int64", "int64", "float32"),
+    ("int32", "int32", "int32", "float32"),
+    ("int32", "int64", "int64", "float32"),
+    ("uint8", "int8", "int16", "float32"),
+    ("bool", "int64", "int64", "float32"),
+]
+SCALARS = [
+    # a, a scalar, a * scalar, a / scalar
+    ("float32", 2, "float32", "float32"),
+    ("float32", 2.5, "float32", "float32"),
+    ("float16", 2.5, "float16", "float16"),
+    ("float64", 2.5, "float64", "float64"),
+    ("float32", True, "float32", "float32"),
+    ("int64", 2, "int64", "float32"),
+    ("int32", 2, "int32", "float32"),
+    ("int32", 2.5, "float32", "float32"),
+    ("int64", 2.5, "float32", "float32"),
+    ("bool", 2, "int64", "float32"),
+    ("bool", 2.5, "float32", "float32"),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "total", "quotient"), TENSORS)
+def test_dtypes_promote_as_in_pytorch(a: str, b: str, total: str, quotient: str) -> None:
+    for framework in (MINIGRAD, pytorch()):
+        x, y = framework.tensor(of(a)), framework.tensor(of(b))
+        for left, right in ((x, y), (y, x)):
+            assert to_array(left + right).dtype == total
+            assert to_array(left / right).dtype == quotient
+            assert to_array(left < right).dtype == bool
+
+
+@pytest.mark.parametrize(("a", "scalar", "product", "quotient"), SCALARS)
+def test_a_python_scalar_promotes_as_in_pytorch(
+    a: str, scalar: Any, product: str, quotient: str
+) -> None:
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.tensor(of(a))
+        assert to_array(x * scalar).dtype == to_array(scalar * x).dtype == product
+        assert to_array(x / scalar).dtype == to_array(scalar / x).dtype == quotient
+        assert to_array(x == scalar).dtype == bool
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("scalar", [np.float64(2.5), np.float32(2.5), np.int64(2), np.float16(2)])
+def test_a_numpy_scalar_takes_the_tensors_dtype(dtype: str, scalar: Any) -> None:
+    x = MINIGRAD.tensor(of(dtype))
+    for y in (x * scalar, scalar * x, x / scalar, scalar / x, x**scalar, scalar**x, x - scalar):
+        assert y.dtype == dtype
+
+
+def test_a_numpy_array_counts_as_a_tensor() -> None:
+    x = MINIGRAD.tensor(of("float32"))
+    for y in (x * of("float64"), of("float64") * x, x + np.array(2.0)):
+        assert isinstance(y, minigrad.Tensor)
+        assert y.dtype == np.float64
+
+
+def test_half_precision_and_wide_integers_give_float32_unlike_in_pytorch() -> None:
+    """PyTorch gives float16, in which most integers cannot be written."""
+    assert (MINIGRAD.tensor(of("float16")) + MINIGRAD.tensor(of("int64"))).dtype == np.float32
+
+
+@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv, pow])
+@pytest.mark.parametrize("a", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("b", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_gradient_has_the_dtype_of_its_leaf(op: Any, a: str, b: str, create_graph: bool) -> None:
+    x, y = MINIGRAD.leaf(of(a)), MINIGRAD.leaf(of(b)[:1])
+    z = op(x, y)
+    assert z.dtype == max(x.dtype, y.dtype)
+    for leaf, g in zip(
+        (x, y), minigrad.grad(z.sum(), (x, y), create_graph=create_graph), strict=True
+    ):
+        assert g.dtype == leaf.dtype
+        assert g.shape == leaf.shape
+
+
+# ------------------------------------------------------------------------- errors
+
+
+def test_shapes_that_do_not_broadcast_are_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"could not be broadcast together with shapes \(3,\) \(2,\)"
+    ):
+        minigrad.zeros(3) + minigrad.zeros(2)
+
+
+@pytest.mark.parametrize("op", [operator.and_, operator.or_, operator.xor])
+def test_bitwise_ops_refuse_floats(op: Any) -> None:
+    with pytest.raises(TypeError, match="not supported for the input types"):
+        op(minigrad.zeros(2), minigrad.zeros(2))
+
+
+def test_a_missing_or_surplus_operand_is_named() -> None:
+    x = minigrad.zeros(2)
+    with pytest.raises(TypeError, match=r"add\(\): missing a required argument: 'b'"):
+        minigrad.add(x)
+    with pytest.raises(TypeError, match=r"add\(\): too many positional arguments"):
+        minigrad.add(x, x, x)
+    with pytest.raises(TypeError, match=r"add\(\): got an unexpected keyword argument 'out'"):
+        minigrad.add(x, x, out=x)

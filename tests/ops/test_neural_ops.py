@@ -1,0 +1,174 @@
+"""Dropout's multiplication and softmax cross-entropy: values, derivatives, extreme logits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad import ops
+from tests.reference import (
+    MINIGRAD,
+    Case,
+    Extreme,
+    ExtremeProperties,
+    OpProperties,
+    Tie,
+    TieProperties,
+    broadcastable,
+    pytorch,
+    shapes,
+    to_array,
+)
+
+INF = np.inf
+
+
+@st.composite
+def droppings(draw: st.DrawFn) -> Any:
+    (x, keep), _ = draw(broadcastable(2))
+    options = {"keep": draw(hnp.arrays(np.bool_, keep)), "scale": draw(st.sampled_from([1.0, 2.5]))}
+    return [x], options
+
+
+@st.composite
+def classifications(draw: st.DrawFn) -> Any:
+    """Draw logits and weights of one shape, and the dimension of the classes, which has a class."""
+    shape = draw(shapes(min_dims=1))
+    dim = draw(st.integers(-len(shape), len(shape) - 1))
+    places = range(len(shape))
+    shape = tuple(max(n, 1) if i == places[dim] else n for i, n in enumerate(shape))
+    return [shape, shape], {"dim": dim}
+
+
+CASES = {
+    "masked_scale": Case(
+        lambda m, x, keep, scale: m.masked_scale(x, keep, scale),
+        droppings(),
+        torch=lambda t, x, keep, scale: x * keep * scale,
+    ),
+    "softmax_cross_entropy": Case(
+        lambda m, x, q, dim: m.softmax_cross_entropy(x, q, dim),
+        classifications(),
+        domains=[(-2, 2), (0.1, 1)],
+        torch=lambda t, x, q, dim: -(q * t.log_softmax(x, dim)).sum(dim),
+        order=3,
+    ),
+}
+TIES = {
+    "weights of 0 and 1": Tie(
+        lambda m, x, q: (
+            m.softmax_cross_entropy(x, q, 0) if m is minigrad else -(q * m.log_softmax(x, 0)).sum(0)
+        ),
+        [[0, 0], [0, 1]],
+        [[0.5, -0.5], [math.log(2), math.log(2)]],
+    ),
+}
+
+
+def entropy_of_class(target: int) -> dict[str, Any]:
+    """Return the cross-entropy of one class, in minigrad and in PyTorch."""
+    q = np.eye(3)[target]
+    return {
+        "call": lambda m, x: m.softmax_cross_entropy(x, m.tensor(q, dtype=x.dtype), 0),
+        "torch": lambda t, x: t.nn.functional.cross_entropy(x, t.tensor(target)),
+    }
+
+
+EXTREMES = {
+    "a certain and right answer": Extreme(
+        argument=[1e4, 0, -1e4], value=0, gradient=[0, 0, 0], **entropy_of_class(0)
+    ),
+    "a certain and wrong answer": Extreme(
+        argument=[1e4, 0, -1e4], value=1e4, gradient=[1, -1, 0], **entropy_of_class(1)
+    ),
+    "a certain and very wrong answer": Extreme(
+        argument=[1e4, 0, -1e4], value=2e4, gradient=[1, 0, -1], **entropy_of_class(2)
+    ),
+    "an excluded class": Extreme(
+        argument=[1e4, 1e4, -INF], value=math.log(2), gradient=[-0.5, 0.5, 0], **entropy_of_class(0)
+    ),
+}
+
+
+class TestNeural(OpProperties):
+    module = "neural"
+    cases = CASES
+
+
+class TestTies(TieProperties):
+    ties = TIES
+
+
+class TestExtremes(ExtremeProperties):
+    extremes = EXTREMES
+
+
+def test_the_entropy_of_an_excluded_class_is_infinite() -> None:
+    loss = minigrad.softmax_cross_entropy(
+        minigrad.tensor([0.0, -INF]), minigrad.tensor([0.0, 1.0]), 0
+    )
+    assert loss.item() == INF
+
+
+def test_cross_entropy_keeps_nothing_but_its_arguments() -> None:
+    x, q = minigrad.rand(2, 3).requires_grad_(), minigrad.rand(2, 3)
+    saved = minigrad.softmax_cross_entropy(x, q, 1).grad_fn.saved
+    assert saved.keys() == {"x", "q", "dim"}
+    assert saved["x"] is x.data
+    assert saved["q"] is q.data
+
+
+def test_dropout_keeps_the_mask_and_not_the_input() -> None:
+    x, keep = minigrad.rand(2, 3).requires_grad_(), minigrad.tensor([True, False, True])
+    saved = minigrad.masked_scale(x, keep, 2.0).grad_fn.saved
+    assert saved.keys() == {"keep", "scale"}
+    assert saved["keep"] is keep.data
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_keep_their_dtype(dtype: str) -> None:
+    for shape in ((2, 3), (3,)):
+        x = MINIGRAD.leaf(np.ones(shape, dtype))
+        dropped = minigrad.masked_scale(x, np.ones(3, np.bool_), np.float64(2))
+        loss = minigrad.softmax_cross_entropy(x, np.ones(shape, dtype), -1)
+        for y in (dropped, loss):
+            assert y.dtype == dtype
+            assert minigrad.grad(y.sum(), x)[0].dtype == dtype
+
+
+def test_masked_scale_writes_where_it_is_told() -> None:
+    x = np.array([1.0, 2.0])
+    assert ops.masked_scale(x, np.array([True, False]), 3, out=x) is x
+    assert x.tolist() == [3, 0]
+
+
+def test_a_dropped_element_that_is_not_finite_is_nan_as_in_pytorch() -> None:
+    x, keep = np.array([INF, np.nan, 1.0]), np.zeros(3, np.bool_)
+    with np.errstate(invalid="ignore"):
+        ours = minigrad.masked_scale(x, keep, 2.0)
+    theirs = to_array(pytorch().tensor(x) * pytorch().tensor(keep) * 2.0)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_scale_that_needs_a_gradient_is_refused() -> None:
+    scale = minigrad.tensor(2.0, requires_grad=True)
+    with pytest.raises(TypeError, match="masked_scale has no derivative for scale"):
+        minigrad.masked_scale(minigrad.ones(2), np.ones(2, np.bool_), scale)
+
+
+@pytest.mark.parametrize("dim", [2, -3])
+def test_a_dimension_out_of_range_is_named(dim: int) -> None:
+    x = minigrad.ones(2, 3)
+    with pytest.raises(IndexError, match=f"axis {dim} is out of bounds"):
+        minigrad.softmax_cross_entropy(x, x, dim)
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        minigrad.softmax_cross_entropy(minigrad.ones(2, 3), minigrad.ones(2, 4), 1)

@@ -1,0 +1,319 @@
+"""Stochastic gradient descent beside PyTorch's, its state, and what it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.optim import SGD, Optimizer
+
+OPTIONS = [
+    {"momentum": m, "dampening": d, "weight_decay": w, "nesterov": n, "maximize": up}
+    for m, d, w, n, up in itertools.product(
+        [0, 0.9], [0, 0.3], [0, 0.05], [False, True], [False, True]
+    )
+    if not n or (m and not d)
+]
+SHAPES = [(4, 3), (3,), ()]
+
+
+def names(options: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in options.items() if v) or "plain"
+
+
+def parameters(m: Any, dtype: Any = np.float64) -> list[Any]:
+    """Return the same leaves in minigrad (``m``) and in PyTorch."""
+    rng = np.random.default_rng(0)
+    arrays = [np.asarray(rng.normal(size=shape)).astype(dtype) for shape in SHAPES]
+    return [m.from_numpy(array).requires_grad_() for array in arrays]
+
+
+def loss(params: list[Any]) -> Any:
+    """Return something with curvature in which all parameters meet; bounded, up and down."""
+    w, b, c = params
+    return (w * b).sin().sum() + b.cos().sum() * 0.3 + (c * b.sum()).cos()
+
+
+def train(params: list[Any], optimizer: Any, steps: int) -> list[np.ndarray]:
+    """Return copies of the parameters after each step."""
+    seen = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(params).backward()
+        optimizer.step()
+        seen += [p.detach().numpy().copy() for p in params]
+    return seen
+
+
+# ------------------------------------------------------------------------- the rule
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=names)
+def test_twenty_steps_are_pytorchs(options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    runs = []
+    for m in mg, torch:
+        params = parameters(m)
+        runs.append(train(params, m.optim.SGD(params, lr=0.05, **options), 20))
+    for ours, theirs in zip(*runs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10, strict=True)
+
+
+def test_groups_with_settings_of_their_own_are_trained_as_pytorchs() -> None:
+    torch = pytest.importorskip("torch")
+    runs = []
+    for m in mg, torch:
+        w, b, c = parameters(m)
+        groups = [
+            {"params": [w], "lr": 0.05, "weight_decay": 0.1},
+            {"params": iter([b]), "momentum": 0.5, "nesterov": True},
+        ]
+        optimizer = m.optim.SGD(groups, lr=0.02, momentum=0.9)
+        optimizer.add_param_group({"params": c, "maximize": True})
+        runs.append(train([w, b, c], optimizer, 20))
+    for ours, theirs in zip(*runs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10, strict=True)
+
+
+def test_one_step_of_each_kind_by_hand() -> None:
+    """p = 1, g = 2 twice, lr = 0.1; all numbers can be checked in one's head."""
+
+    def two_steps(**options: Any) -> list[float]:
+        p = mg.tensor(1.0, dtype=np.float64, requires_grad=True)
+        optimizer = SGD([p], lr=0.1, **options)
+        values = []
+        for _ in range(2):
+            p.grad = mg.tensor(2.0, dtype=np.float64)
+            optimizer.step()
+            values.append(p.item())
+        return values
+
+    assert two_steps() == pytest.approx([0.8, 0.6])
+    assert two_steps(maximize=True) == pytest.approx([1.2, 1.4])
+    assert two_steps(weight_decay=0.5) == pytest.approx([0.75, 0.5125])
+    assert two_steps(momentum=0.5) == pytest.approx([0.8, 0.5])
+    assert two_steps(momentum=0.5, dampening=0.5) == pytest.approx([0.8, 0.6])
+    assert two_steps(momentum=0.5, nesterov=True) == pytest.approx([0.7, 0.35])
+
+
+def test_the_default_learning_rate_is_pytorchs() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = (m.optim.SGD([m.ones(1)]).param_groups[0] for m in (mg, torch))
+    assert {name: theirs[name] for name in ours if name != "params"} == {
+        name: value for name, value in ours.items() if name != "params"
+    }
+
+
+# ------------------------------------------------------------------------- what a step touches
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=names)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_step_writes_into_the_parameters_memory_and_leaves_gradients_alone(
+    options: dict[str, Any], dtype: Any
+) -> None:
+    params = parameters(mg, dtype)
+    optimizer = SGD(params, lr=np.float64(0.1), **options)
+    data = [p.data for p in params]
+    for step in range(1, 4):
+        optimizer.zero_grad()
+        loss(params).backward()
+        before = [p.grad.numpy().copy() for p in params]
+        optimizer.step()
+        for p, array, g in zip(params, data, before, strict=True):
+            assert p.data is array
+            assert p.dtype == p.grad.dtype == dtype
+            assert p.is_leaf
+            assert p.requires_grad
+            assert p._version.count == step
+            np.testing.assert_array_equal(p.grad.numpy(), g, strict=True)
+            for buffer in optimizer.state.get(p, {}).values():
+                assert buffer.dtype == dtype
+                assert not np.shares_memory(buffer.data, p.grad.data)
+                assert not np.shares_memory(buffer.data, p.data)
+
+
+def test_a_parameter_without_gradient_stays_as_it_is() -> None:
+    used, unused = mg.ones(2, requires_grad=True), mg.ones(2, requires_grad=True)
+    optimizer = SGD([used, unused], lr=0.1, momentum=0.9, weight_decay=0.1)
+    (used * 2).sum().backward()
+    optimizer.step()
+    assert unused.tolist() == [1.0, 1.0]
+    assert unused._version.count == 0
+    assert unused not in optimizer.state
+    assert used.tolist() != [1.0, 1.0]
+
+
+def test_a_step_records_nothing_and_works_inside_no_grad_too() -> None:
+    p = mg.ones(2, requires_grad=True)
+    optimizer = SGD([p], lr=0.5)
+    (p * p).sum().backward()
+    with mg.no_grad():
+        optimizer.step()
+    assert p.tolist() == [0.0, 0.0]
+    assert p.grad_fn is None
+
+
+def test_zero_grad_forgets_gradients_or_fills_them_with_zeros() -> None:
+    p, q = mg.ones(2, requires_grad=True), mg.ones(2, requires_grad=True)
+    optimizer = SGD([{"params": [p]}, {"params": [q]}], lr=0.1)
+    (p * 3).sum().backward()
+    g = p.grad
+    optimizer.zero_grad(set_to_none=False)
+    assert g.tolist() == p.grad.tolist() == [0.0, 0.0]
+    assert q.grad is None
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_backward_after_a_step_over_a_retained_graph_is_refused() -> None:
+    p = mg.ones(2, requires_grad=True)
+    y = (p * p).sum()
+    y.backward(retain_graph=True)
+    SGD([p], lr=0.1).step()
+    with pytest.raises(
+        RuntimeError, match=r"modified by an inplace operation: [ab] of MulBackward"
+    ):
+        y.backward()
+
+
+def test_two_optimisers_have_nothing_in_common() -> None:
+    p = mg.ones(1, requires_grad=True)
+    a, b = SGD([p], lr=0.1, momentum=0.9), SGD([p], lr=0.2)
+    p.grad = mg.ones(1)
+    a.step()
+    assert not b.state
+    assert b.param_groups[0]["lr"] == 0.2
+
+
+# ------------------------------------------------------------------------- state
+
+
+def through_a_dictionary(state: dict[str, Any], folder: Path) -> Any:
+    return state
+
+
+def through_a_file(state: dict[str, Any], folder: Path) -> Any:
+    pytest.importorskip("safetensors")
+    mg.save(state, folder / "state.safetensors")
+    return mg.load(folder / "state.safetensors")
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=names)
+@pytest.mark.parametrize("carry", [through_a_dictionary, through_a_file])
+def test_a_restored_state_continues_to_the_bit(
+    options: dict[str, Any], carry: Callable[..., Any], tmp_path: Path
+) -> None:
+    straight = parameters(mg, np.float32)
+    expected = train(straight, SGD(straight, lr=0.1, **options), 12)[5 * len(SHAPES) :]
+
+    first = parameters(mg, np.float32)
+    optimizer = SGD(first, lr=0.1, **options)
+    train(first, optimizer, 5)
+    second = [mg.tensor(p.detach(), requires_grad=True) for p in first]
+    resumed = SGD(second, lr=77.0)  # its own settings give way to the saved ones
+    resumed.load_state_dict(carry(optimizer.state_dict(), tmp_path))
+    train(first, optimizer, 3)  # must not reach into what was loaded
+    for actual, wanted in zip(train(second, resumed, 7), expected, strict=True):
+        assert actual.tobytes() == wanted.tobytes()
+
+
+def test_a_state_dict_names_parameters_by_number_across_groups_as_pytorchs_does() -> None:
+    torch = pytest.importorskip("torch")
+
+    def state(m: Any) -> Any:
+        w, b, c = parameters(m)
+        optimizer = m.optim.SGD([{"params": [w, c]}, {"params": [b], "lr": 0.3}], 0.1, 0.9)
+        loss([w, b, c]).backward()
+        optimizer.step()
+        return optimizer.state_dict()
+
+    ours, theirs = state(mg), state(torch)
+    assert [g["params"] for g in ours["param_groups"]] == [[0, 1], [2]]
+    assert [g["params"] for g in theirs["param_groups"]] == [[0, 1], [2]]
+    assert [g["lr"] for g in ours["param_groups"]] == [0.1, 0.3]
+    assert ours["state"].keys() == theirs["state"].keys()
+    for i, values in theirs["state"].items():
+        assert ours["state"][i].keys() == values.keys()
+        buffers = (s["state"][i]["momentum_buffer"].numpy() for s in (ours, theirs))
+        np.testing.assert_allclose(*buffers, rtol=1e-12)
+
+
+def test_a_state_for_other_groups_is_refused_and_changes_nothing() -> None:
+    w, b, c = parameters(mg)
+    optimizer = SGD([w, b], lr=0.1)
+    other = SGD([{"params": [w]}, {"params": [b, c]}], lr=0.2).state_dict()
+    with pytest.raises(ValueError, match=re.escape("groups of [1, 2] parameters, not [2]")):
+        optimizer.load_state_dict(other)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+# ------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": -0.1}, "Invalid learning rate: -0.1"),
+        ({"lr": math.nan}, "Invalid learning rate: nan"),
+        ({"momentum": -0.5}, "Invalid momentum: -0.5"),
+        ({"weight_decay": -1}, "Invalid weight_decay: -1"),
+        ({"nesterov": True}, "Nesterov momentum requires a momentum and zero dampening"),
+        ({"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "Nesterov momentum requires"),
+    ],
+)
+def test_settings_out_of_range_are_refused_for_all_and_for_one_group(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        SGD([mg.ones(1)], **options)
+    optimizer = SGD([mg.ones(1)])
+    with pytest.raises(ValueError, match=message):
+        optimizer.add_param_group({"params": [mg.ones(1)], **options})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_what_cannot_be_optimised_is_refused() -> None:
+    p = mg.ones(2, requires_grad=True)
+    for params, error, message in (
+        ([], ValueError, "empty parameter list"),
+        (iter(()), ValueError, "empty parameter list"),
+        (p, TypeError, "should be an iterable of Tensors or dicts"),
+        ([p, np.ones(2)], TypeError, "can only optimize Tensors, got ndarray"),
+        ([p, p * 2], ValueError, "can't optimize a non-leaf Tensor"),
+        ([p, p], ValueError, "appear more than once"),
+        ([{"params": [p]}, {"params": [mg.ones(1), p]}], ValueError, "in more than one group"),
+    ):
+        with pytest.raises(error, match=message):
+            SGD(params)
+
+
+def test_parameters_with_equal_values_are_not_taken_for_one() -> None:
+    p, q = mg.ones(2, requires_grad=True), mg.ones(2, requires_grad=True)
+    optimizer = SGD([p, q], lr=0.5)
+    (p.sum() + 2 * q.sum()).backward()
+    optimizer.step()
+    assert (p.tolist(), q.tolist()) == ([0.5, 0.5], [0.0, 0.0])
+
+
+def test_an_optimiser_without_a_step_says_which() -> None:
+    class Idle(Optimizer):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Idle must define step"):
+        Idle([mg.ones(1)], {}).step()
+
+
+def test_repr_lists_the_settings_of_each_group() -> None:
+    text = repr(SGD([{"params": [mg.ones(1)]}, {"params": [mg.ones(1)], "lr": 0.5}], lr=0.1))
+    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.1\n")
+    assert "Parameter Group 1\n    dampening: 0\n    lr: 0.5\n" in text
+    assert "params" not in text

@@ -1,0 +1,477 @@
+"""What ops are compared with: finite differences and PyTorch, on arrays of every shape and layout.
+
+A `Case` says once how an op is called; `OpProperties` says what has to hold for every case.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, reject, settings
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad import ops
+
+Array = np.ndarray
+Domain = tuple[float, float]
+STEP = 1e-5  # of central differences in float64: rounding errors near 1e-11, truncation near 1e-10
+CLEARANCE = 1e-3  # how far arrays stay away from a kink; many steps
+MODULES = ("arithmetic", "elementwise", "linalg", "neural", "reduction", "shape")  # with a table
+
+# The methods of one class run from several subclasses here, on purpose.
+examples = settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)
+
+
+# ------------------------------------------------------------------------- two frameworks, one call
+
+
+class Framework(NamedTuple):
+    """What a test needs of a framework; functions and tensor methods are named alike in both."""
+
+    module: Any
+    tensor: Callable[[Array], Any]
+    grad: Callable[..., Sequence[Any]]
+
+    def leaf(self, array: Array) -> Any:
+        tensor = self.tensor(array)
+        return tensor.requires_grad_() if array.dtype.kind == "f" else tensor
+
+    def constants(self, value: Any) -> Any:
+        """Return an op's options with all arrays in them as tensors."""
+        if isinstance(value, dict):
+            return {name: self.constants(v) for name, v in value.items()}
+        if isinstance(value, tuple):
+            return tuple(self.constants(v) for v in value)
+        return self.tensor(value) if isinstance(value, Array) else value
+
+
+MINIGRAD = Framework(minigrad, minigrad.from_numpy, minigrad.grad)
+
+
+def pytorch() -> Framework:
+    """PyTorch; without it, the test that asks is skipped."""
+    torch = pytest.importorskip("torch")
+    # copied, since PyTorch refuses negative strides
+    return Framework(torch, lambda a: torch.from_numpy(a.copy()), torch.autograd.grad)
+
+
+def to_array(tensor: Any) -> Array:
+    """Return the elements of a tensor of either framework, copied."""
+    return tensor.detach().clone().numpy()
+
+
+def assert_same(actual: Array, expected: Array, rtol: float, atol: float = 0.0) -> None:
+    """Assert equal dtypes and shapes, and elements as close as the tolerances say."""
+    assert isinstance(actual, Array)
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol)
+
+
+# ------------------------------------------------------------------------- cases
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One way to call an op: how, on which arguments, and where it has derivatives.
+
+    Attributes:
+        call: ``call(m, *tensors, **options)``, with ``m`` minigrad or torch.
+        inputs: draws the tensors' shapes, and the options; arrays in these become constant tensors.
+        domains: the range of each tensor's elements, repeated as often as needed.
+        kinks: an expression in the arrays and options that is 0 where there is no derivative.
+        torch: the call in PyTorch, where it is spelled differently.
+        smooth: False if the result is piecewise constant and hence needs no gradient.
+        exact: False if the result is rounded too coarsely for finite differences.
+        order: how many times it is differentiated.
+    """
+
+    call: Callable[..., Any]
+    inputs: st.SearchStrategy[tuple[Sequence[tuple[int, ...]], dict[str, Any]]]
+    domains: Sequence[Domain] = ((-2.0, 2.0),)
+    kinks: Callable[..., Array] | None = None
+    torch: Callable[..., Any] | None = None
+    smooth: bool = True
+    exact: bool = True
+    order: int = 2
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text("...")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A case with its arguments drawn: a function of arrays, in either framework."""
+
+    case: Case
+    arrays: list[Array]
+    options: dict[str, Any]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what hypothesis shows
+        printer.text(f"arrays {self.arrays}, options {self.options}")
+
+    def __call__(self, framework: Framework, tensors: Sequence[Any]) -> Any:
+        call = self.case.call if framework is MINIGRAD else self.case.torch or self.case.call
+        return call(framework.module, *tensors, **framework.constants(self.options))
+
+    def value(self, framework: Framework) -> Any:
+        return self(framework, [framework.leaf(a) for a in self.arrays])
+
+    def astype(self, dtype: Any) -> Example:
+        """Return the example in another precision; the layouts stay."""
+        return Example(self.case, [a.astype(dtype) for a in self.arrays], self.options)
+
+
+@st.composite
+def drawn(draw: st.DrawFn, case: Case) -> Example:
+    """Draw an example of a case: shapes and layouts by hypothesis, elements from a drawn seed."""
+    shapes, options = draw(case.inputs)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pairs = list(zip(shapes, itertools.cycle(case.domains), strict=False))
+    for _ in range(100):
+        arrays = [np.asarray(rng.uniform(*domain, size=shape)) for shape, domain in pairs]
+        if case.kinks is None or np.all(np.abs(case.kinks(*arrays, **options)) > CLEARANCE):
+            layouts = [draw(st.sampled_from(list(LAYOUTS))) for _ in arrays]
+            laid_out = [LAYOUTS[n](a) for n, a in zip(layouts, arrays, strict=True)]
+            return Example(case, laid_out, options)
+    return reject()
+
+
+# ------------------------------------------------------------------------- shapes and layouts
+
+
+def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0) -> st.SearchStrategy[Any]:
+    """Draw a shape; two in three times without a side of 0."""
+    kwargs = {"min_dims": min_dims, "max_dims": max_dims, "max_side": 3}
+    full = hnp.array_shapes(min_side=max(min_side, 1), **kwargs)
+    return full if min_side else st.one_of(full, full, hnp.array_shapes(min_side=0, **kwargs))
+
+
+def alike(count: int = 1, **kwargs: Any) -> st.SearchStrategy[Any]:
+    """Draw the inputs of a case: ``count`` tensors of one shape, no options."""
+    return shapes(**kwargs).map(lambda shape: ([shape] * count, {}))
+
+
+def broadcastable(count: int = 2) -> st.SearchStrategy[Any]:
+    """Draw the inputs of a case: ``count`` tensors whose shapes broadcast together, no options."""
+
+    def strategy(min_side: int) -> st.SearchStrategy[Any]:
+        return hnp.mutually_broadcastable_shapes(
+            num_shapes=count, min_dims=0, max_dims=3, min_side=min_side, max_side=3
+        ).map(lambda drawn: (list(drawn.input_shapes), {}))
+
+    return st.one_of(strategy(1), strategy(1), strategy(0))
+
+
+def with_options(inputs: st.SearchStrategy[Any], **options: Any) -> st.SearchStrategy[Any]:
+    """Draw inputs together with options, each from a strategy of its own."""
+    return st.builds(lambda i, o: (i[0], i[1] | o), inputs, st.fixed_dictionaries(options))
+
+
+def _reversed(a: Array) -> Array:
+    backwards = (..., *[slice(None, None, -1)] * a.ndim)
+    return a[backwards].copy()[backwards]
+
+
+#: functions that return the same elements, laid out differently in memory
+LAYOUTS: Mapping[str, Callable[[Array], Array]] = {
+    "contiguous": lambda a: a,
+    "transposed": lambda a: a.T.copy().T,
+    "strided": lambda a: np.repeat(a[..., None], 2, axis=-1)[..., 0],
+    "reversed": _reversed,
+}
+
+
+# ------------------------------------------------------------------------- derivatives
+
+
+def scalar(example: Example, framework: Framework, leaves: Sequence[Any], order: int) -> Any:
+    """Return <w, f(x)> for order 0, with w the last leaf; from then on the sum of <v, gradient>.
+
+    The gradient is that of the order below with respect to all that need one, w included, and each
+    v is drawn at random, the same in every call. So the gradient of the scalar of order n - 1 is
+    the n-th derivative.
+    """
+    *inputs, w = leaves
+    total = (example(framework, inputs) * w).sum()
+    rng = np.random.default_rng(1)
+    tracked = [x for x in leaves if x.requires_grad]
+    for _ in range(order):
+        grads = framework.grad(total, tracked, create_graph=True, allow_unused=True)
+        randoms = [normal(rng, to_array(x)) for x in tracked]
+        pairs = [(g, v) for g, v in zip(grads, randoms, strict=True) if g is not None]
+        total = sum((g * framework.tensor(v)).sum() for g, v in pairs)
+    return total
+
+
+def analytic(
+    example: Example,
+    framework: Framework,
+    arrays: Sequence[Array],
+    order: int,
+    only: int | None = None,
+) -> list[Array]:
+    """Return the gradient of the `scalar` of order ``order - 1``: for each array, or only one."""
+    wanted = range(len(arrays)) if only is None else [only]
+    leaves = [(framework.tensor, framework.leaf)[i in wanted](a) for i, a in enumerate(arrays)]
+    tracked = [leaves[i] for i in wanted]
+    total = scalar(example, framework, leaves, order - 1)
+    grads: Sequence[Any] = [None] * len(tracked)
+    if total.requires_grad:
+        grads = framework.grad(total, tracked, allow_unused=True)
+    return [
+        np.zeros_like(to_array(x)) if g is None else to_array(g)
+        for g, x in zip(grads, tracked, strict=True)
+    ]
+
+
+def numerical(example: Example, arrays: Sequence[Array], order: int) -> list[Array]:
+    """Return the same gradient by central differences, one element at a time."""
+
+    def at(moved: list[Array]) -> float:
+        leaves = [MINIGRAD.leaf(a) for a in moved]
+        return scalar(example, MINIGRAD, leaves, order - 1).item()
+
+    grads = []
+    for i, array in enumerate(arrays):
+        g = np.empty(array.shape)
+        for place in np.ndindex(array.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = array.copy()
+                moved[place] += sign * STEP
+                ends.append(at([*arrays[:i], moved, *arrays[i + 1 :]]))
+            g[place] = (ends[0] - ends[1]) / (2 * STEP)
+        grads.append(g)
+    return grads
+
+
+def with_cotangent(example: Example) -> list[Array]:
+    """Return the arrays and, as the last, a random w of the shape and dtype of the result."""
+    y = to_array(example.value(MINIGRAD))
+    return [*example.arrays, normal(np.random.default_rng(2), y)]
+
+
+def normal(rng: np.random.Generator, like: Array) -> Array:
+    """Return an array of random numbers in the shape and dtype of another."""
+    return np.asarray(rng.normal(size=like.shape)).astype(like.dtype)
+
+
+def assert_derivative_is_numerical(example: Example, order: int) -> None:
+    arrays = with_cotangent(example)
+    expected = numerical(example, arrays, order)
+    for actual, numeric in zip(analytic(example, MINIGRAD, arrays, order), expected, strict=True):
+        assert_same(actual, numeric, rtol=1e-6, atol=1e-6)
+
+
+def assert_derivative_is_pytorchs(
+    example: Example,
+    order: int,
+    only: int | None = None,
+    rtol: float = 1e-9,
+    atol: float = 1e-9,
+) -> None:
+    arrays = with_cotangent(example)
+    ours, theirs = (analytic(example, f, arrays, order, only) for f in (MINIGRAD, pytorch()))
+    for actual, expected in zip(ours, theirs, strict=True):
+        assert_same(actual, expected, rtol, atol)
+
+
+# ------------------------------------------------------------------------- what holds for every op
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+class Tabled:
+    """Tests that take each row of a table: the argument ``case`` those of ``cases``, and so on."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        for argument in metafunc.fixturenames:
+            if table := getattr(self, f"{argument}s", None):
+                metafunc.parametrize(argument, table.values(), ids=table)
+
+
+class OpProperties(Tabled):
+    """What holds for every op of a module; a subclass adds the table.
+
+    Attributes:
+        module: the module, without ``minigrad.ops.``.
+        cases: by name, which is ``op`` or ``op: what is special about it``.
+    """
+
+    module: ClassVar[str]
+    cases: ClassVar[dict[str, Case]]
+
+    @property
+    def smooths(self) -> dict[str, Case]:
+        """The cases that have derivatives."""
+        return {name: case for name, case in self.cases.items() if case.smooth}
+
+    def test_every_op_is_in_a_table(self) -> None:
+        modules = {name: getattr(ops, name).__module__ for name in ops.__all__}
+        assert set(modules.values()) == {f"minigrad.ops.{name}" for name in MODULES}
+        exported = {name for name in modules if modules[name] == f"minigrad.ops.{self.module}"}
+        assert {name.partition(":")[0] for name in self.cases} == exported
+
+    @examples
+    @given(st.data())
+    def test_value_matches_pytorch(self, case: Case, data: st.DataObject) -> None:
+        double = data.draw(drawn(case))
+        for example, rtol in ((double, 1e-12), (double.astype(np.float32), 1e-4)):
+            ours, theirs = (example.value(framework) for framework in (MINIGRAD, pytorch()))
+            assert ours.requires_grad == case.smooth
+            assert_same(to_array(ours), to_array(theirs), rtol, atol=rtol)
+
+    @examples
+    @given(st.data())
+    def test_gradient_matches_finite_differences(self, smooth: Case, data: st.DataObject) -> None:
+        if smooth.exact:
+            assert_derivative_is_numerical(data.draw(drawn(smooth)), order=1)
+
+    @examples
+    @given(st.data())
+    def test_higher_derivatives_match_finite_differences(
+        self, smooth: Case, data: st.DataObject
+    ) -> None:
+        if smooth.exact:
+            example = data.draw(drawn(smooth))
+            for order in range(2, smooth.order + 1):
+                assert_derivative_is_numerical(example, order)
+
+    @examples
+    @given(st.data())
+    def test_derivatives_match_pytorch(self, smooth: Case, data: st.DataObject) -> None:
+        example = data.draw(drawn(smooth))
+        for order in range(1, smooth.order + 1):
+            assert_derivative_is_pytorchs(example, order)
+
+    @examples
+    @given(st.data())
+    def test_each_argument_may_be_the_only_one_that_needs_a_gradient(
+        self, smooth: Case, data: st.DataObject
+    ) -> None:
+        example = data.draw(drawn(smooth))
+        for only in range(len(example.arrays)):
+            assert_derivative_is_pytorchs(example, 1, only)
+            assert_derivative_is_pytorchs(example, 2, only)
+
+    @examples
+    @given(st.data())
+    def test_gradient_in_float32_matches_pytorch(self, smooth: Case, data: st.DataObject) -> None:
+        example = data.draw(drawn(smooth)).astype(np.float32)
+        assert_derivative_is_pytorchs(example, order=1, rtol=1e-4, atol=1e-4)
+
+    @examples
+    @given(st.data())
+    def test_arrays_give_the_same_as_tensors(self, case: Case, data: st.DataObject) -> None:
+        example = data.draw(drawn(case))
+        y = case.call(minigrad, *example.arrays, **example.options)
+        np.testing.assert_array_equal(y, to_array(example.value(MINIGRAD)), strict=True)
+
+    @examples
+    @given(st.data())
+    def test_arguments_are_left_as_they_were(self, smooth: Case, data: st.DataObject) -> None:
+        arrays = with_cotangent(example := data.draw(drawn(smooth)))
+        before = [a.copy() for a in arrays]
+        analytic(example, MINIGRAD, arrays, order=2)
+        for a, b in zip(arrays, before, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+
+    @examples
+    @given(st.data())
+    def test_only_a_view_is_invalidated_by_a_change_of_what_it_views(
+        self, smooth: Case, data: st.DataObject
+    ) -> None:
+        example = data.draw(drawn(smooth))
+        leaves = [MINIGRAD.leaf(a.copy()) for a in example.arrays]
+        y = example(MINIGRAD, leaves)
+        square = (y * y).sum()
+        viewed = [x for x in leaves if np.shares_memory(x.data, y.data)]
+        with minigrad.no_grad():
+            for x in viewed or leaves:
+                x.mul_(1)
+        assume(y.numel())
+        if viewed:
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                minigrad.grad(square, y)
+        else:
+            minigrad.grad(square, y)
+
+
+class Tie(NamedTuple):
+    """A place where there are several subgradients, and which one is chosen.
+
+    ``call`` takes the module and a tensor for each of ``arguments``; ``gradients`` are those of the
+    sum of its result.
+    """
+
+    call: Callable[..., Any]
+    arguments: Sequence[Any]
+    gradients: Sequence[Any]
+
+
+class TieProperties(Tabled):
+    """Which subgradient is chosen; a subclass adds the table."""
+
+    ties: ClassVar[dict[str, Tie]]
+
+    def test_subgradient_is_the_documented_one(self, tie: Tie) -> None:
+        assert_subgradients(tie, MINIGRAD)
+
+    def test_subgradient_is_pytorchs(self, tie: Tie) -> None:
+        assert_subgradients(tie, pytorch())
+
+
+def assert_subgradients(tie: Tie, framework: Framework) -> None:
+    leaves = [framework.leaf(np.array(a, np.float64)) for a in tie.arguments]
+    grads = framework.grad(tie.call(framework.module, *leaves).sum(), leaves)
+    for g, expected in zip(grads, tie.gradients, strict=True):
+        np.testing.assert_allclose(to_array(g), expected, rtol=1e-15)
+
+
+class Extreme(NamedTuple):
+    """An argument at which a careless formula overflows, or loses all its digits.
+
+    ``call`` takes the module and a tensor; ``value`` and ``gradient`` (of the sum) are the truth.
+    ``torch`` is the call in PyTorch, where it is spelled differently.
+    """
+
+    call: Callable[..., Any]
+    argument: Any
+    value: Any
+    gradient: Any
+    torch: Callable[..., Any] | None = None
+
+
+class ExtremeProperties(Tabled):
+    """That no digit is lost where it need not be; a subclass adds the table."""
+
+    extremes: ClassVar[dict[str, Extreme]]
+
+    def test_value_and_gradient_are_true_in_float64(self, extreme: Extreme) -> None:
+        assert_truth(extreme, MINIGRAD, np.float64, rtol=1e-14)
+
+    def test_value_and_gradient_are_true_in_float32(self, extreme: Extreme) -> None:
+        assert_truth(extreme, MINIGRAD, np.float32, rtol=1e-6)
+
+    def test_pytorch_says_so_too(self, extreme: Extreme) -> None:
+        assert_truth(extreme, pytorch(), np.float64, rtol=1e-14)
+
+
+def assert_truth(extreme: Extreme, framework: Framework, dtype: Any, rtol: float) -> None:
+    x = framework.leaf(np.array(extreme.argument, dtype))
+    call = extreme.call if framework is MINIGRAD else extreme.torch or extreme.call
+    y = call(framework.module, x)
+    (g,) = framework.grad(y.sum(), [x])
+    assert_same(to_array(y), np.array(extreme.value, dtype), rtol)
+    assert_same(to_array(g), np.array(extreme.gradient, dtype), rtol)

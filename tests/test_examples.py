@@ -1,0 +1,348 @@
+"""The programs in examples/: what they print and write, and how they refuse bad options."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad
+from data.fashion_mnist import SAMPLE_DIR
+from examples import autograd_tour, dropout_fashion_mnist, dropout_layer
+from minigrad.device import cuda_status
+
+ROOT = SAMPLE_DIR.parent.parent
+SMALL = ["--quick", "--quiet", "--train-size", "500", "--test-size", "200"]
+COLUMNS = ["arm", "epoch", "train_loss", "train_acc", "train_acc_eval", "test_loss", "test_acc"]
+
+
+def run(program: str, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a program as a reader would, in a process of its own without a network."""
+    environment = {**os.environ, "MINIGRAD_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    environment.pop("MINIGRAD_DATA", None)
+    return subprocess.run(
+        [sys.executable, "-m", f"examples.{program}", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def compare(out: Path, *arguments: str) -> list[dict[str, str]]:
+    """Run the chapter's experiment in this process, on little data; return its curves."""
+    given = ["--data-dir", str(SAMPLE_DIR), "--out", str(out)]
+    dropout_fashion_mnist.main([*SMALL, *given, *arguments])
+    return curves(out)
+
+
+def curves(out: Path) -> list[dict[str, str]]:
+    """Return the rows of the curves without the one column that is never the same twice."""
+    with (out / "curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(list(row) == [*COLUMNS, "seconds"] for row in rows)
+    return [{name: row[name] for name in COLUMNS} for row in rows]
+
+
+# ------------------------------------------------------------------------- the experiment
+
+
+def test_the_quick_experiment_prints_a_table_and_writes_three_files(tmp_path: Path) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    out = tmp_path / "new" / "out"
+    given = "--data-dir", "data/sample", "--out", str(out)
+    done = run("dropout_fashion_mnist", "--quick", "--quiet", *given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(os.listdir(out)) == ["comparison.png", "curves.csv", "settings.json"]
+
+    rows = curves(out)
+    arms = ["with dropout"] * 2 + ["without dropout"] * 2
+    assert [(row["arm"], row["epoch"]) for row in rows] == list(zip(arms, "1212", strict=True))
+    for row in rows:
+        assert 0 < float(row["train_loss"]) < 3
+        assert all(0 <= float(row[name]) <= 1 for name in COLUMNS if "acc" in name)
+    assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert float(rows[3]["train_loss"]) < float(rows[2]["train_loss"])
+
+    settings = json.loads((out / "settings.json").read_text())
+    assert settings["versions"] == {
+        "minigrad": minigrad.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    expected = {
+        "hiddens": [256, 256],
+        "dropout": [0.2, 0.5],
+        "lr": 0.5,
+        "batch_size": 256,
+        "epochs": 2,
+        "train_size": 10_000,
+        "test_size": 2_000,
+        "seed": 0,
+        "device": "cpu",
+    }
+    assert {name: settings[name] for name in expected} == expected
+    assert settings["data"].startswith("10,000 training and 2,000 test images from")
+
+    picture = image.imread(out / "comparison.png")
+    height, width = picture.shape[:2]
+    assert width > height > 300
+    assert picture.min() < picture.max()
+
+    lines = done.stdout.split("\n")
+    assert re.fullmatch(r"last epoch +with dropout +without dropout +difference", lines[0])
+    table = dict(re.split(r"  +", line, maxsplit=1) for line in lines[1:7])
+    for words, name in (
+        ("train loss in training mode", "train_loss"),
+        ("train accuracy in training mode", "train_acc"),
+        ("train accuracy in eval mode", "train_acc_eval"),
+        ("test loss", "test_loss"),
+        ("test accuracy", "test_acc"),
+    ):
+        left, right, difference = (float(number) for number in table[words].split())
+        a, b = float(rows[1][name]), float(rows[3][name])
+        assert (left, right) == (pytest.approx(a, abs=6e-5), pytest.approx(b, abs=6e-5))
+        assert difference == pytest.approx(a - b, abs=6e-5)
+    assert "What can be said: of 2,000 test images" in done.stdout
+    assert "What cannot: whether dropout helps" in done.stdout
+
+
+def test_the_interval_is_mcnemars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare(tmp_path)
+    text = " ".join(capsys.readouterr().out.split())
+    found = re.search(
+        r"of 200 test images, (\d+) are right only with dropout and (\d+) only without.*"
+        r"is ([+-][\d.]+) points, 95 % interval ([+-][\d.]+) to ([+-][\d.]+)\.",
+        text,
+    )
+    left, right, *points = (float(number) for number in found.groups())
+    half = 1.96 * (left + right) ** 0.5
+    expected = [left - right, left - right - half, left - right + half]
+    assert points == pytest.approx([number / 2 for number in expected], abs=0.006)
+
+
+def test_the_same_seed_gives_the_same_curves_and_another_gives_others(tmp_path: Path) -> None:
+    first = compare(tmp_path / "a", "--seed", "3")
+    minigrad.manual_seed(99)
+    minigrad.rand(5)
+    assert compare(tmp_path / "b", "--seed", "3") == first
+    assert compare(tmp_path / "c", "--seed", "4") != first
+
+
+def test_both_arms_start_from_the_same_weights_and_see_the_same_batches(tmp_path: Path) -> None:
+    rows = compare(tmp_path, "--dropout", "0", "0")
+    for row in rows:
+        del row["arm"]
+    assert rows[:2] == rows[2:]
+
+
+def test_switching_dropout_changes_one_arm_only(tmp_path: Path) -> None:
+    weak = compare(tmp_path / "a", "--dropout", "0.1", "0.1")
+    strong = compare(tmp_path / "b", "--dropout", "0.5", "0.5")
+    assert weak[:2] != strong[:2]
+    assert weak[2:] == strong[2:]
+
+
+def test_settings_reach_the_run(tmp_path: Path) -> None:
+    given = ["--hiddens", "20", "--dropout", "0.3", "--epochs", "3", "--lr", "0.1"]
+    rows = compare(tmp_path, *given, "--batch-size", "50")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"] * 2
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["hiddens"] == [20]
+    assert (settings["train_size"], settings["test_size"]) == (500, 200)
+
+
+def test_unless_quiet_the_data_and_the_files_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [argument for argument in SMALL if argument != "--quiet"]
+    given = ["--data-dir", str(SAMPLE_DIR), "--out", str(tmp_path), "--epochs", "1"]
+    dropout_fashion_mnist.main([*arguments, *given])
+    out, err = capsys.readouterr()
+    assert out.startswith(f"data: 10,000 training and 2,000 test images from data_dir={SAMPLE_DIR}")
+    assert "used: the first 500 training and 200 test images" in out
+    assert f"wrote comparison.png, curves.csv and settings.json to {tmp_path}/" in out
+    assert err == ""
+
+
+# ------------------------------------------------------------------------- bad options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dropout", "0.2"], "--dropout needs 2 probabilities, one a hidden layer"),
+        (["--dropout", "0.2", "1.5"], r"probabilities from 0 to 1, got \[0.2, 1.5\]"),
+        (["--dropout", "0.2", "nan"], "probabilities from 0 to 1, got"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
+        (["--batch-size", "-3"], "--batch-size must be at least 1"),
+        (["--train-size", "0"], "--train-size must be at least 1"),
+        (["--test-size", "0"], "--test-size must be at least 1"),
+        (["--hiddens", "0", "5"], "--hiddens"),
+        (["--hiddens", "-5", "5"], "--hiddens"),
+        (["--epochs", "two"], "--epochs: invalid int value: 'two'"),
+        (["--lr", "-1"], "-1"),
+        (["--lr", "nan"], "nan"),
+        (["--seed", "-1"], "-1"),
+        (["--seed", str(2**64)], str(2**64)),
+        (["--device", "tpu"], "unknown device 'tpu': expected 'cpu', 'cuda' or 'cuda:N'"),
+        (["--data-dir", "/no/such/folder"], "/no/such/folder: missing: train-images-idx3-ubyte"),
+        (["--wrong"], "unrecognized arguments: --wrong"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line_before_anything_is_written(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--data-dir", str(SAMPLE_DIR), "--out", str(tmp_path / "out"), *arguments]
+    with pytest.raises(SystemExit) as exit_:
+        dropout_fashion_mnist.main([*SMALL, *given])
+    out, err = capsys.readouterr()
+    text = str(exit_.value.code) if isinstance(exit_.value.code, str) else err
+    assert exit_.value.code not in (0, None)
+    assert re.search(message, text.strip().split("\n")[-1])
+    assert out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    given = ["--data-dir", str(SAMPLE_DIR), "--out", str(tmp_path / "file")]
+    with pytest.raises(SystemExit, match=r"^error: .*file"):
+        dropout_fashion_mnist.main([*SMALL, *given])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_divergence_ends_the_run_with_the_arm_and_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: with dropout: the loss became (nan|inf) in b"):
+        compare(tmp_path, "--lr", "1e30")
+
+
+def test_an_error_in_a_process_of_its_own_shows_no_traceback(tmp_path: Path) -> None:
+    done = run("dropout_fashion_mnist", "--quick", "--data-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {tmp_path}: missing: train-images")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(cuda_status()[0], reason="there is a GPU")
+def test_without_a_gpu_the_experiment_says_why_it_cannot_use_one(tmp_path: Path) -> None:
+    given = ["--data-dir", str(SAMPLE_DIR), "--out", str(tmp_path / "out"), "--device", "cuda"]
+    with pytest.raises(SystemExit) as exit_:
+        dropout_fashion_mnist.main([*SMALL, *given])
+    assert exit_.value.code == f"error: cannot use device 'cuda': {cuda_status()[1]}"
+    assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------- the tour
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers in a tensor's text."""
+    return [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e[+-]\d+)?", text.split("grad_fn")[0])]
+
+
+def said(output: str) -> list[tuple[str, str]]:
+    """Return each line that the tour ran, with what came of it."""
+    steps = re.split(r"^>>> ", re.sub(r"\n#[^\n]*", "", output), flags=re.MULTILINE)[1:]
+    return [(code, result.strip("\n")) for code, _, result in (s.partition("\n") for s in steps)]
+
+
+def test_the_tour_shows_what_it_claims() -> None:
+    done = run("autograd_tour")
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = said(done.stdout)
+    ran = [code for _, lines in autograd_tour.STEPS for code in lines.strip().split("\n")]
+    assert [code for code, _ in steps] == ran
+
+    def after(code: str) -> tuple[str, str]:
+        """Return what came of a line and of the next."""
+        i = ran.index(code)
+        return steps[i][1], steps[i + 1][1]
+
+    gradient, formula = map(numbers, after("x.grad"))
+    assert gradient == pytest.approx(formula, rel=1e-6)
+    x = np.array([0.5, 1.0, 1.5])
+    assert gradient == pytest.approx(4 * x * np.exp(x * x), rel=1e-6)
+    difference, exact = after("(f(v + e) - f(v - e)) / 2e-6")
+    assert float(difference) == pytest.approx(float(exact), rel=1e-6)
+    second, formula = map(numbers, after("minigrad.grad(dx.sum(), x)"))
+    assert second == pytest.approx(formula, rel=1e-6)
+    assert second == pytest.approx((4 + 8 * x * x) * np.exp(x * x), rel=1e-6)
+    cubed = dict(steps)["minigrad.grad(cube(x).sum(), x)"]
+    assert numbers(cubed) == pytest.approx(3 * x * x)
+
+    assert dict(steps)["y.grad_fn"] == "<SumBackward>"
+    drawing = after('draw_graph(y, {"x": x})')[0]
+    assert re.search(r"#1 MulBackward .*from x, x; keeps \w 12 B, \w 12 B", drawing)
+    errors = [result for _, result in steps if "Error" in result]
+    assert [re.match(r"RuntimeError: [\w ]+", error)[0] for error in errors] == [
+        "RuntimeError: Trying to backward through the graph a second time",
+        "RuntimeError: one of the variables needed for gradient computation has been modified by "
+        "an inplace operation",
+    ]
+
+
+def test_the_tour_draws_its_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("graphviz")
+    autograd_tour.main(["--svg", str(tmp_path / "graph.dot")])
+    assert (tmp_path / "graph.dot").read_text().startswith("digraph")
+    assert capsys.readouterr().out.endswith(f"wrote {tmp_path / 'graph.dot'}\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit):
+        autograd_tour.main(["--svg", str(tmp_path / "graph.svg")])
+    assert "error: Graphviz's dot program was not found" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------- the dropout layer
+
+
+def sections(output: str) -> dict[str, Any]:
+    """Return the demonstration's tensors by the words before them."""
+    found = re.findall(r"([^\n]*)=\n(tensor\(.*?\))(?=\n|$)", output, re.DOTALL)
+    return {words.strip(): np.array(numbers(text)) for words, text in found}
+
+
+def test_the_dropout_demonstration_shows_what_it_claims() -> None:
+    done = run("dropout_layer", "--seed", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    out, shown, x = done.stdout, sections(done.stdout), np.arange(16.0)
+    np.testing.assert_array_equal(shown["X"], x)
+    np.testing.assert_array_equal(shown["from scratch, dropout_layer(X, 0.0)"], x)
+    np.testing.assert_array_equal(shown["from scratch, dropout_layer(X, 1.0)"], 0 * x)
+    half = shown["from scratch, dropout_layer(X, 0.5)"]
+    module = shown["Dropout(p=0.5, inplace=False)(X)"]
+    for y in half, module:
+        assert set(y) <= {0, *(2 * x)}
+        np.testing.assert_array_equal(y[y > 0], 2 * x[y > 0])
+        assert 1 < (y == 0).sum() < 16
+    keep = re.search(r"'keep': array\((.*?)\)", out, re.DOTALL)[1]
+    mask = np.array([word == "True" for word in re.findall("True|False", keep)])
+    np.testing.assert_array_equal(module, 2 * x * mask)
+    assert "'scale': 2.0" in out
+    np.testing.assert_array_equal(shown["X.grad"], 2 * mask)
+    first, again = re.search(r"^(tensor\(.*?\)) == (tensor\(.*?\))$", out, re.MULTILINE).groups()
+    assert first == again
+    assert "the same object: True" in out
+    assert "and draws nothing: True" in out
+    mean = numbers(out[out.index("comes back to X") :].partition("\n")[2])
+    np.testing.assert_allclose(mean, x, rtol=0.05)
+
+
+def test_the_dropout_demonstration_depends_on_its_seed_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = []
+    for seed in "1", "1", "2":
+        minigrad.rand(3)
+        dropout_layer.main(["--seed", seed])
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]

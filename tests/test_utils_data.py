@@ -1,0 +1,171 @@
+"""Data sets and loaders: what is covered, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.utils.data import DataLoader, TensorDataset
+
+examples = settings(deadline=None, derandomize=True, max_examples=60)
+sizes = st.integers(0, 40)
+batch_sizes = st.integers(1, 12)
+
+
+def counting(n: int) -> TensorDataset:
+    """Return n examples (i, [10 i, 10 i + 1])."""
+    return TensorDataset(mg.arange(n), mg.tensor([[10 * i, 10 * i + 1] for i in range(n)]))
+
+
+def numbers(loader: DataLoader) -> list[int]:
+    """Return the examples of one loop in the order in which they came."""
+    return [i for batch in loader for i in batch[0].tolist()]
+
+
+# ------------------------------------------------------------------------- TensorDataset
+
+
+def test_a_data_set_is_as_long_as_its_tensors_and_cuts_all_of_them_alike() -> None:
+    data = counting(5)
+    assert len(data) == 5
+    i, x = data[3]
+    assert (i.item(), x.tolist()) == (3, [30, 31])
+    for index in np.array([4, 0, 4]), [4, 0, 4], mg.tensor([4, 0, 4]):
+        i, x = data[index]
+        assert i.tolist() == [4, 0, 4]
+        assert x.tolist() == [[40, 41], [0, 1], [40, 41]]
+    assert data[1:3][0].tolist() == [1, 2]
+    assert data.tensors[0].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"), [(((3, 2), (4,)), r"\[\(3, 2\), \(4,\)\]"), ((), r"\[\]")]
+)
+def test_tensors_of_different_lengths_are_refused_with_their_shapes(
+    shapes: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"Size mismatch between tensors: {message}"):
+        TensorDataset(*[mg.ones(shape) for shape in shapes])
+
+
+# ------------------------------------------------------------------------- DataLoader
+
+
+@examples
+@given(n=sizes, batch_size=batch_sizes, shuffle=st.booleans(), drop_last=st.booleans())
+def test_a_loop_covers_every_example_once_in_full_batches_and_a_rest(
+    n: int, batch_size: int, shuffle: bool, drop_last: bool
+) -> None:
+    loader = DataLoader(counting(n), batch_size, shuffle, drop_last, mg.Generator(0))
+    batches = list(loader)
+    lengths = [len(batch[0]) for batch in batches]
+    whole, rest = divmod(n, batch_size)
+    assert lengths == [batch_size] * whole + [rest] * (rest > 0 and not drop_last)
+    assert len(loader) == len(batches)
+    seen = [i for batch in batches for i in batch[0].tolist()]
+    assert len(set(seen)) == sum(lengths)
+    assert set(seen) <= set(range(n))
+    if not shuffle:
+        assert seen == list(range(sum(lengths)))
+
+
+def test_a_batch_keeps_examples_together_across_tensors() -> None:
+    for i, x in DataLoader(counting(20), 3, shuffle=True, generator=mg.Generator(1)):
+        assert x.tolist() == [[10 * k, 10 * k + 1] for k in i.tolist()]
+
+
+@examples
+@given(n=sizes, batch_size=batch_sizes, seed=st.integers(0, 2**64 - 1))
+def test_the_order_is_a_function_of_the_seed_and_not_of_the_batch_size(
+    n: int, batch_size: int, seed: int
+) -> None:
+    orders = [
+        numbers(DataLoader(counting(n), size, shuffle=True, generator=mg.Generator(seed)))
+        for size in (batch_size, batch_size, 7)
+    ]
+    assert orders[0] == orders[1] == orders[2]
+    assert sorted(orders[0]) == list(range(n))
+
+
+def test_each_loop_has_a_new_order_and_takes_one_draw_from_its_generator() -> None:
+    generator, beside = mg.Generator(0), mg.Generator(0)
+    loader = DataLoader(counting(50), 8, shuffle=True, generator=generator)
+    orders = []
+    for _ in range(3):
+        orders.append(numbers(loader))
+        assert orders[-1] == mg.randperm(50, generator=beside).tolist()
+        assert generator.get_state() == beside.get_state()
+    assert len({tuple(order) for order in orders}) == 3
+    assert list(range(50)) not in orders
+
+
+def test_orders_come_from_the_default_generator_unless_another_is_given() -> None:
+    default = mg.manual_seed(4)
+    own = numbers(DataLoader(counting(30), shuffle=True, generator=mg.Generator(4)))
+    assert default.get_state() == (4, 0, 0)
+    assert numbers(DataLoader(counting(30), shuffle=True)) == own
+    assert default.get_state() != (4, 0, 0)
+
+
+def test_a_loop_in_order_draws_nothing() -> None:
+    generator = mg.Generator(0)
+    before = generator.get_state(), mg.random.get_rng_state()
+    assert numbers(DataLoader(counting(9), 4, generator=generator)) == list(range(9))
+    assert numbers(DataLoader(counting(9), 4)) == list(range(9))
+    assert (generator.get_state(), mg.random.get_rng_state()) == before
+
+
+def test_two_loops_over_one_loader_may_run_at_the_same_time() -> None:
+    loader = DataLoader(counting(6), 2, shuffle=True, generator=mg.Generator(0))
+    pairs = [(a[0].tolist(), b[0].tolist()) for a, b in zip(loader, loader, strict=True)]
+    for loop in zip(*pairs, strict=True):
+        assert sorted(i for batch in loop for i in batch) == list(range(6))
+
+
+def test_in_order_returns_a_loader_of_everything_that_does_not_shuffle() -> None:
+    loader = DataLoader(counting(11), 4, shuffle=True, drop_last=True, generator=mg.Generator(0))
+    before = loader.generator.get_state()
+    plain = loader.in_order()
+    assert [len(batch[0]) for batch in plain] == [4, 4, 3]
+    assert numbers(plain) == list(range(11))
+    assert loader.generator.get_state() == before
+    assert len(numbers(loader)) == 8
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, "3", None])
+def test_a_batch_size_that_is_no_positive_integer_is_refused(batch_size: Any) -> None:
+    with pytest.raises(ValueError, match=f"positive integer value, got {batch_size!r}"):
+        DataLoader(counting(3), batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [np.int64(2), np.uint8(2)])
+def test_a_batch_size_may_be_numpys_integer(batch_size: Any) -> None:
+    assert [len(batch[0]) for batch in DataLoader(counting(3), batch_size)] == [2, 1]
+
+
+def test_a_loader_asks_the_data_set_for_a_whole_batch_at_once() -> None:
+    asked = []
+
+    class Squares:
+        def __len__(self) -> int:
+            return 5
+
+        def __getitem__(self, index: Any) -> tuple[mg.Tensor, ...]:
+            asked.append(index)
+            return (mg.from_numpy(index**2),)
+
+    assert numbers(DataLoader(Squares(), 3)) == [0, 1, 4, 9, 16]
+    assert [index.tolist() for index in asked] == [[0, 1, 2], [3, 4]]
+    assert {index.dtype for index in asked} == {np.dtype(np.int64)}
+
+
+def test_batches_are_copies_that_can_be_changed_without_changing_the_data() -> None:
+    data = counting(4)
+    for batch in DataLoader(data, 2):
+        batch[1].fill_(-1)
+    assert data.tensors[1].tolist() == [[0, 1], [10, 11], [20, 21], [30, 31]]
