@@ -200,23 +200,26 @@ def randn(
     return wrap(values.reshape(shape), requires_grad)
 
 
-def randint(*bounds: Any, size: Any = None, generator: Generator | None = None) -> Any:
-    """Return int64 numbers uniform on low, ..., high - 1.
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None
+) -> Any:
+    """Return int64 numbers uniform on low, ..., high - 1: ``randint([low,] high, size)``.
 
     Args:
-        bounds: ``high`` with a low of 0, or ``low, high``: at most 2⁵³ numbers, each with its
-            probability to within 2⁻⁵³. The size may follow as the last of these.
+        low, high: the range; at most 2⁵³ numbers, each with its probability to within 2⁻⁵³.
         size: an int or a sequence of ints.
         generator: where to draw from; None for the default generator.
 
     Raises:
-        TypeError: a bound or the size is missing.
+        TypeError: the size is missing.
         ValueError: the range is empty or too large.
     """
-    given = bounds if size is None else (*bounds, size)
-    if len(given) not in (2, 3):
-        raise TypeError("randint takes (high, size) or (low, high, size)")
-    low, high, size = (0, *given)[-3:]
+    if size is None:
+        low, high, size = 0, low, high
+    if high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint needs a size: randint(high, size) or randint(low, high, size)")
     if not 0 < high - low <= 2**53:
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
     shape = _shape((size,))
