@@ -162,8 +162,9 @@ def _walk(
                 if useful is not None and parent not in useful:
                     continue
                 piece = derivative(g, kept)
-                if piece.shape != parent.shape or piece.dtype is not parent.dtype:
-                    piece = _fit(piece, parent.shape, parent.dtype, node)
+                like = parent if isinstance(parent, Node) else parent.data
+                if piece.shape != like.shape or piece.dtype is not like.dtype:
+                    piece = _fit(piece, like.shape, like.dtype, node)
                 if parent in grads:
                     grads[parent] = grads[parent] + piece
                     shared.discard(parent)
