@@ -7,12 +7,9 @@ place since is checked before it is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from minigrad.table import Plan
 
 Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray
 V = TypeVar("V", bound="Variable")
@@ -89,7 +86,7 @@ class Node:
     )
 
     seq: int  # the order of creation: descending, it is a reverse topological order
-    plan: Plan  # what the op keeps, and its derivatives: see minigrad.table
+    plan: Any  # a minigrad.table.Plan: what the op keeps, and its derivatives
     parents: list[Node | Variable]  # one for each of the plan's derivatives
     shape: tuple[int, ...]  # of the op's output, hence of the gradient that arrives here
     dtype: np.dtype[Any]
