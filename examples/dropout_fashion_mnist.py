@@ -68,7 +68,10 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(f"error: {name}: {error}")
     print(table(histories))
     print(conclusion(histories, *(hits(net, test, args) for net in nets.values())))
-    write(Path(args.out), histories, settings)
+    try:
+        write(Path(args.out), histories, settings)
+    except OSError as error:
+        sys.exit(f"error: cannot write into {args.out}: {error}")
     if not args.quiet:
         print(f"wrote comparison.png, curves.csv and settings.json to {args.out}/")
 
@@ -201,6 +204,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(f"--dropout needs {len(args.hiddens)} probabilities, one a hidden layer")
     if not all(0 <= p <= 1 for p in args.dropout):
         parser.error(f"--dropout takes probabilities from 0 to 1, got {args.dropout}")
+    if not args.lr >= 0:
+        parser.error(f"--lr must be at least 0, got {args.lr}")
+    if not 0 <= args.seed < 2**64:
+        parser.error(f"--seed must be from 0 to 2**64 - 1, got {args.seed}")
+    if min(args.hiddens) < 1:
+        parser.error(f"--hiddens must be at least 1, got {args.hiddens}")
     for name in ("epochs", "batch_size", "train_size", "test_size"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")

@@ -37,7 +37,7 @@ from minigrad.graph import CONSTANT, Node, Variable, Version
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FLOAT64 = np.dtype(np.float64)
+_FLOAT32 = np.dtype(np.float32)
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "unbiased": "correction"}  # other spellings
 _new = object.__new__
 
@@ -124,7 +124,7 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
 
     Called with arrays, the decorated function returns an array; with at least one tensor, a tensor,
     recorded if an argument that needs a gradient is among the keys. Python scalars take the
-    tensor's dtype, as do NumPy's; float64 appears in the result only if it came in.
+    tensor's dtype, as do NumPy's; float64 or float16 appears in the result only if it came in.
 
     Args:
         derivatives: for each differentiable argument, by name, a function ``(g, ...)`` that returns
@@ -174,8 +174,8 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             y = function(*values)
             if type(y) is not np.ndarray and isinstance(y, np.generic):
                 y = np.asarray(y)
-            if y.dtype is _FLOAT64 and not any(_is_float64(v) for v in values):
-                y = y.astype(np.float32)
+            if y.dtype is not _FLOAT32 and y.dtype.kind == "f":
+                y = y if any(_is_of(y.dtype, v) for v in values) else y.astype(_FLOAT32)
             version = Version()
             if y is first.data:
                 version = first._version
@@ -225,6 +225,7 @@ def numpy_keywords(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-def _is_float64(value: Any) -> bool:
-    dtype = getattr(value, "dtype", value)
-    return isinstance(dtype, np.dtype) and dtype == _FLOAT64
+def _is_of(dtype: np.dtype[Any], value: Any) -> bool:
+    """Return whether ``value`` is an array of a dtype, or the dtype itself, asked for."""
+    own = getattr(value, "dtype", value)
+    return isinstance(own, np.dtype) and own == dtype

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from data.fashion_mnist import SAMPLE_DIR
+from data.fashion_mnist import SAMPLE_DIR, FashionMNIST
 from examples import autograd_tour, dropout_fashion_mnist, dropout_layer
 from minigrad.device import cuda_status
 
@@ -135,11 +135,32 @@ def test_the_same_seed_gives_the_same_curves_and_another_gives_others(tmp_path: 
     assert compare(tmp_path / "c", "--seed", "4") != first
 
 
-def test_both_arms_start_from_the_same_weights_and_see_the_same_batches(tmp_path: Path) -> None:
+def test_without_dropout_both_arms_are_one_and_the_same(tmp_path: Path) -> None:
     rows = compare(tmp_path, "--dropout", "0", "0")
     for row in rows:
         del row["arm"]
     assert rows[:2] == rows[2:]
+
+
+def test_dropout_changes_neither_the_order_of_the_batches_nor_the_initial_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    get = FashionMNIST.__getitem__
+
+    def recorded(self: FashionMNIST, index: Any) -> Any:
+        if self.train:
+            asked.append(np.array(index).tolist())
+        return get(self, index)
+
+    monkeypatch.setattr(FashionMNIST, "__getitem__", recorded)
+    rows = compare(tmp_path, "--dropout", "0.5", "0.5", "--lr", "0")  # weights stay initial
+    half = len(asked) // 2
+    assert asked[:half] == asked[half:]
+    assert sorted(asked[0] + asked[1]) == list(range(500)) != asked[0] + asked[1]
+    for name in "train_acc_eval", "test_loss", "test_acc":
+        assert len({row[name] for row in rows}) == 1
+    assert rows[0]["train_loss"] != rows[2]["train_loss"]
 
 
 def test_switching_dropout_changes_one_arm_only(tmp_path: Path) -> None:

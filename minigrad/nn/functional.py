@@ -252,6 +252,8 @@ def _class_targets(
     dim, classes = _class_dim(input), input.shape[_class_dim(input)]
     _check_shapes("class indices", target.shape, input.shape[:dim] + input.shape[dim + 1 :])
     labels, logits = _array(target), _array(input)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"expected class indices as integers, got {labels.dtype}")
     counted = labels != ignore_index
     wrong = counted & ((labels < 0) | (labels >= classes))
     if wrong.any():

@@ -135,7 +135,7 @@ class Module:
             own = vars(module)
             learned = [name for name, value in own.items() if isinstance(value, Parameter)]
             for name in (*learned, *module._buffers):
-                if own[name] is not None:
+                if own.get(name) is not None:
                     yield f"{prefix}.{name}" if prefix else name, own[name]
 
     def named_parameters(

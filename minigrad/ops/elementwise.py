@@ -79,7 +79,7 @@ def sign(x: Any) -> Any:
 @differentiable()
 def floor(x: Any) -> Any:
     """Return the largest integer not above x; piecewise constant, so no gradient."""
-    return np.floor(x)
+    return np.floor(x).astype(x.dtype, copy=False)  # NumPy 2.0 makes floats of integers
 
 
 @differentiable(x=lambda g, y: g * (y > 0))

@@ -15,6 +15,11 @@ from minigrad.table import differentiable, numpy_keywords
 Dim: TypeAlias = int | Sequence[int] | None  # None: all dimensions
 
 
+def _axes(dim: Dim) -> Any:
+    """Return what NumPy takes for an axis: no list."""
+    return tuple(dim) if isinstance(dim, list) else dim
+
+
 def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
     """Return ``g``, the gradient of a reduction's result, repeated to the shape it came from."""
     if not keepdim and g.ndim:
@@ -29,7 +34,7 @@ def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
 def sum(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return the sum of the elements; integers and booleans are summed as int64."""
     dtype = np.int64 if x.dtype.kind in "iub" else x.dtype
-    return x.sum(axis=dim, dtype=dtype, keepdims=keepdim)
+    return x.sum(axis=_axes(dim), dtype=dtype, keepdims=keepdim)
 
 
 @differentiable(
@@ -39,13 +44,13 @@ def mean(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return the mean of the elements, which must be floating-point."""
     if x.dtype.kind != "f":
         raise RuntimeError(f"mean() needs a floating-point tensor, got {x.dtype}; use .float()")
-    return x.mean(axis=dim, keepdims=keepdim)
+    return x.mean(axis=_axes(dim), keepdims=keepdim)
 
 
 def _to_deviations(g: Any, x: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
     """Return g (x - mean) / (n - correction)."""
     g = g / (_count(x.shape, g.shape) - correction)
-    return _spread(g, x.shape, dim, keepdim) * (x - x.mean(axis=dim, keepdims=True))
+    return _spread(g, x.shape, dim, keepdim) * (x - x.mean(axis=_axes(dim), keepdims=True))
 
 
 @differentiable(
@@ -53,7 +58,7 @@ def _to_deviations(g: Any, x: Any, dim: Dim, correction: float, keepdim: bool) -
 )
 def var(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
     """Return the variance, Σ(x - mean)² / (n - correction); the default is the unbiased one."""
-    return x.var(axis=dim, ddof=correction, keepdims=keepdim)
+    return x.var(axis=_axes(dim), ddof=correction, keepdims=keepdim)
 
 
 @differentiable(
@@ -63,7 +68,7 @@ def var(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -
 )
 def std(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
     """Return the standard deviation, the square root of `var`; at 0 the gradient is 0."""
-    return x.std(axis=dim, ddof=correction, keepdims=keepdim)
+    return x.std(axis=_axes(dim), ddof=correction, keepdims=keepdim)
 
 
 def _count(whole: Sequence[int], reduced: Sequence[int]) -> int:
@@ -74,31 +79,31 @@ def _count(whole: Sequence[int], reduced: Sequence[int]) -> int:
 def _to_extremes(g: Any, y: Any, x: Any, dim: Dim, keepdim: bool) -> Any:
     """Divide g evenly among the elements that equal the extreme."""
     hit = (x == _spread(y, x.shape, dim, keepdim)).astype(g.dtype)
-    return _spread(g, x.shape, dim, keepdim) * hit / hit.sum(axis=dim, keepdims=True)
+    return _spread(g, x.shape, dim, keepdim) * hit / hit.sum(axis=_axes(dim), keepdims=True)
 
 
 @differentiable(x=_to_extremes)
 def amax(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return the largest element; equal ones share the gradient evenly."""
-    return x.max(axis=dim, keepdims=keepdim)
+    return x.max(axis=_axes(dim), keepdims=keepdim)
 
 
 @differentiable(x=_to_extremes)
 def amin(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return the smallest element; equal ones share the gradient evenly."""
-    return x.min(axis=dim, keepdims=keepdim)
+    return x.min(axis=_axes(dim), keepdims=keepdim)
 
 
 @differentiable()
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Return the index of the (first) largest element; without ``dim``, into the flattened x."""
-    return np.argmax(x, axis=dim, keepdims=keepdim)
+    return np.argmax(x, axis=_axes(dim), keepdims=keepdim)
 
 
 @differentiable()
 def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Return the index of the (first) smallest element; without ``dim``, into the flattened x."""
-    return np.argmin(x, axis=dim, keepdims=keepdim)
+    return np.argmin(x, axis=_axes(dim), keepdims=keepdim)
 
 
 class ValuesIndices(NamedTuple):
@@ -145,13 +150,13 @@ def _extreme(whole: Any, place: Any, pairwise: Any, x: Any, dim: Any, keepdim: b
 @differentiable()
 def any(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return whether any element is nonzero."""
-    return x.any(axis=dim, keepdims=keepdim)
+    return x.any(axis=_axes(dim), keepdims=keepdim)
 
 
 @differentiable()
 def all(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return whether all elements are nonzero."""
-    return x.all(axis=dim, keepdims=keepdim)
+    return x.all(axis=_axes(dim), keepdims=keepdim)
 
 
 @differentiable(
@@ -161,29 +166,29 @@ def all(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 )
 def logsumexp(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return log Σ eˣ, computed without overflow."""
-    top = x.max(axis=dim, keepdims=True)
+    top = x.max(axis=_axes(dim), keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
-    y = np.log(np.exp(x - top).sum(axis=dim, keepdims=keepdim))
+    y = np.log(np.exp(x - top).sum(axis=_axes(dim), keepdims=keepdim))
     return y + top.reshape(y.shape)
 
 
-@differentiable(x=lambda g, y, dim: y * (g - (g * y).sum(axis=dim, keepdims=True)))
+@differentiable(x=lambda g, y, dim: y * (g - (g * y).sum(axis=_axes(dim), keepdims=True)))
 def softmax(x: Any, dim: int) -> Any:
     """Return eˣ / Σ eˣ along ``dim``, computed without overflow."""
     y = _below_top(x, dim)
     np.exp(y, out=y)
-    y /= y.sum(axis=dim, keepdims=True)
+    y /= y.sum(axis=_axes(dim), keepdims=True)
     return y
 
 
-@differentiable(x=lambda g, y, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True))
+@differentiable(x=lambda g, y, dim: g - np.exp(y) * g.sum(axis=_axes(dim), keepdims=True))
 def log_softmax(x: Any, dim: int) -> Any:
     """Return log softmax(x) along ``dim``, finite for logits of any size."""
     y = _below_top(x, dim)
-    y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
+    y -= np.log(np.exp(y).sum(axis=_axes(dim), keepdims=True))
     return y
 
 
 def _below_top(x: Any, dim: int) -> Any:
     """Return x minus its maximum along ``dim``, in a new array."""
-    return x - x.max(axis=dim, keepdims=True) if x.size else x.copy()
+    return x - x.max(axis=_axes(dim), keepdims=True) if x.size else x.copy()

@@ -35,7 +35,9 @@ class LRScheduler:
         self._set()
 
     def _set(self) -> None:
-        for i, group in enumerate(self.optimizer.param_groups):
+        groups = self.optimizer.param_groups
+        self.base_lrs += [group["lr"] for group in groups[len(self.base_lrs) :]]  # added since
+        for i, group in enumerate(groups):
             group["lr"] = self.rate(self.base_lrs[i], i)
 
     def get_last_lr(self) -> list[float]:

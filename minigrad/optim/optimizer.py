@@ -86,15 +86,16 @@ class Optimizer:
         sizes, own = ([len(g["params"]) for g in gs] for gs in (saved, self.param_groups))
         if sizes != own:
             raise ValueError(f"loaded state dict has groups of {sizes} parameters, not {own}")
-        for group, settings in zip(self.param_groups, saved, strict=True):
-            group.update({k: v for k, v in settings.items() if k != "params"})
         parameters = self._parameters()
-        self.state = {
+        state = {
             parameters[int(i)]: {
                 k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in values.items()
             }
             for i, values in state_dict["state"].items()
         }
+        for group, settings in zip(self.param_groups, saved, strict=True):
+            group.update({k: v for k, v in settings.items() if k != "params"})
+        self.state = state
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

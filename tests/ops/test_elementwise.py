@@ -215,7 +215,6 @@ def test_functions_of_integers_are_those_of_equal_floats(name: str, dtype: str) 
     np.testing.assert_allclose(y.numpy(), expected.numpy(), rtol=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="NumPy's float16 is kept")
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
 @pytest.mark.parametrize("name", [name for name in FLOATING if name != "sigmoid"])
 def test_functions_of_small_integers_are_float32_too(name: str, dtype: str) -> None:
