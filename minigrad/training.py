@@ -69,8 +69,9 @@ def fit(
         test_iter: batches for the test measures, likewise.
         loss: a function (logits, y) -> the mean loss, or the losses of the examples.
         num_epochs: how many times to go through ``train_iter``.
-        updater: an optimiser; or a function that is called with the batch size after the gradients
-            of the *summed* losses are there, and changes the parameters (as d2l's ``sgd``).
+        updater: an optimiser; or a function that changes the parameters (as d2l's ``sgd``), called
+            with the batch size when the gradients of ``loss(...).sum()`` are there. That is the sum
+            over the batch for a loss that is not reduced.
         scheduler: stepped after each epoch.
         device: where to move each batch; None leaves it where it is.
         progress: whether to show a progress bar; None for only on a terminal.

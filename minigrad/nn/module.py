@@ -198,7 +198,7 @@ class Module:
 
         The parameters stay the same objects: an optimiser that holds them goes on working.
         """
-        moving = isinstance(target, device | str)
+        moving = isinstance(target, device) or str(target).startswith(("cpu", "cuda"))
         with no_grad():
             for _, tensor in self._tensors():
                 for t in (tensor, tensor.grad):
