@@ -438,6 +438,14 @@ def test_nothing_has_no_extreme(name: str) -> None:
         getattr(minigrad, name)(minigrad.zeros(0))
 
 
+@pytest.mark.parametrize("extreme", [-INF, INF])
+def test_logsumexp_of_nothing_but_infinities_is_infinite(extreme: float) -> None:
+    for framework in (MINIGRAD, pytorch()):
+        with np.errstate(divide="ignore"):  # the logarithm of 0
+            y = framework.module.logsumexp(framework.tensor(np.array([extreme, extreme])), 0)
+        assert y.item() == extreme
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax_of_no_rows_is_no_rows(name: str) -> None:
     assert getattr(minigrad, name)(minigrad.zeros(0, 3), 1).shape == (0, 3)
