@@ -1,85 +1,107 @@
-"""Timing one thing against another on a noisy machine: in turn, in one process, pair by pair."""
+"""Timing one thing against others on a noisy machine: in turn, in one process, round by round.
+
+The machine's moods then fall on all alike, and the figure is the median of the ratios that are
+taken within each round, with their quartiles.
+"""
 
 from __future__ import annotations
 
 import gc
-import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+OURS = "minigrad"
+UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6, "MB": 1e-6}  # of seconds or bytes
 
 
 @dataclass
-class Comparison:
-    """Times of two functions, run alternately.
+class Result:
+    """One task, measured for each contestant, round by round.
 
     Attributes:
-        ours, theirs: seconds of each run, by pair.
+        task: what was done.
+        unit: what to show values in: ``"s"``, ``"ms"``, ``"µs"`` or ``"MB"``.
+        rounds: for each contestant its values, in seconds or bytes; none if it could not take part.
     """
 
-    ours: list[float]
-    theirs: list[float]
+    task: str
+    unit: str
+    rounds: dict[str, list[float]]
 
-    @property
-    def ratio(self) -> float:
-        """The median of ours/theirs over the pairs."""
-        return statistics.median(self.ratios)
+    def median(self, name: str) -> float:
+        """Return a contestant's median, in seconds or bytes."""
+        return statistics.median(self.rounds[name])
 
-    @property
-    def ratios(self) -> list[float]:
-        """Ours/theirs of each pair, sorted."""
-        return sorted(a / b for a, b in zip(self.ours, self.theirs, strict=True))
+    def ratio(self, rival: str) -> tuple[float, float, float]:
+        """Return the median of minigrad/rival over the rounds, and the lower and upper quartile."""
+        pairs = zip(self.rounds[OURS], self.rounds[rival], strict=True)
+        ratios = [a / b for a, b in pairs]
+        if len(ratios) == 1:
+            return ratios[0], ratios[0], ratios[0]
+        low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        return middle, low, high
 
-    def row(self, name: str, unit: float = 1.0) -> str:
-        """Return a line for a table: medians in ``1/unit`` seconds, ratio and its quartiles."""
-        low, _, high = statistics.quantiles(self.ratios, n=4)
-        ours, theirs = (statistics.median(t) * unit for t in (self.ours, self.theirs))
-        return (
-            f"| {name} | {ours:.2f} | {theirs:.2f} | {self.ratio:.2f} ({low:.2f} to {high:.2f}) |"
-        )
+    def per(self, parts: int, unit: str) -> Result:
+        """Return the result for one of ``parts`` equal parts of the task, shown in ``unit``."""
+        shares = {name: [value / parts for value in r] for name, r in self.rounds.items()}
+        return Result(self.task, unit, shares)
+
+    def cell(self, name: str) -> str:
+        """Return what a table says of a contestant: its median, and minigrad's ratio to it."""
+        if not self.rounds.get(name):
+            return "–"
+        value = f"{self.median(name) * UNITS[self.unit]:.3g} {self.unit}"
+        if name == OURS:
+            return value
+        middle, low, high = self.ratio(name)
+        return f"{value}; **{middle:.2f}** ({low:.2f}–{high:.2f})"
+
+    def record(self) -> dict[str, Any]:
+        """Return everything, for JSON."""
+        taking_part = [name for name, values in self.rounds.items() if values]
+        return {
+            "task": self.task,
+            "rounds": self.rounds,
+            "ratios": {name: self.ratio(name) for name in taking_part if name != OURS},
+        }
+
+
+def table(results: list[Result]) -> str:
+    """Return results as a Markdown table: a row for each task, a column for each contestant."""
+    names = list(dict.fromkeys(name for result in results for name in result.rounds))
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for result in results:
+        lines.append(f"| {result.task} | {' | '.join(map(result.cell, names))} |")
+    return "\n".join(lines)
 
 
 def compare(
-    ours: Callable[[], object], theirs: Callable[[], object], repeats: int, warmup: int = 2
-) -> Comparison:
-    """Run the two functions in turn, and time each run.
+    task: str,
+    contestants: Mapping[str, Callable[[], object] | None],
+    repeats: int,
+    warmup: int = 2,
+    unit: str = "s",
+) -> Result:
+    """Run the contestants in turn, and time each run.
 
     Args:
-        ours, theirs: what to time.
-        repeats: counted pairs.
-        warmup: pairs not counted, first.
+        task: what is done.
+        contestants: what to time, by name; None for one that is not there.
+        repeats: counted rounds.
+        warmup: rounds not counted, first.
+        unit: see `Result`.
     """
-    times = Comparison([], [])
+    rounds: dict[str, list[float]] = {name: [] for name in contestants}
     for i in range(warmup + repeats):
-        for function, into in (ours, times.ours), (theirs, times.theirs):
+        for name, function in contestants.items():
+            if function is None:
+                continue
             gc.collect()
             start = time.perf_counter()
             function()
             if i >= warmup:
-                into.append(time.perf_counter() - start)
-    return times
-
-
-def machine() -> str:
-    """Return versions and the kind of machine, for the head of a table."""
-    import torch
-
-    import minigrad
-
-    return (
-        f"minigrad {minigrad.__version__}, NumPy {np.__version__}, PyTorch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads, Python {platform.python_version()}, {_processor()}"
-    )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(
-                line.split(":")[1].strip() for line in file if line.startswith("model name")
-            )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+                rounds[name].append(time.perf_counter() - start)
+    return Result(task, unit, rounds)

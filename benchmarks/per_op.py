@@ -1,7 +1,4 @@
-"""What autograd itself costs: chains of ops on 4x4 tensors, minigrad against PyTorch eager.
-
-python -m benchmarks.per_op
-"""
+"""What autograd itself costs: chains and wide sums of ops on 4x4 tensors, forward and backward."""
 
 from __future__ import annotations
 
@@ -9,16 +6,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
-
-import minigrad
-from benchmarks.pairs import compare, machine
+from benchmarks.pairs import Result, compare
+from benchmarks.surroundings import frameworks
 
 LENGTH = 300
 
+#: name -> (value of x, op of the running result and x)
+CHAINS: dict[str, tuple[float, Callable[[Any, Any], Any]]] = {
+    "multiply, y * x": (1.0, lambda y, x: y * x),
+    "square, y * y": (1.0, lambda y, x: y * y),
+    "add, y + x": (1.0, lambda y, x: y + x),
+    "add a number, y + 1.0": (1.0, lambda y, x: y + 1.0),
+    "multiply by a number, y * 0.999": (1.0, lambda y, x: y * 0.999),
+    "relu": (1.0, lambda y, x: y.relu()),
+    "exp(-y)": (0.5, lambda y, x: (-y).exp()),
+    "matrix product, y @ x": (0.25, lambda y, x: y @ x),
+}
+
 
 def chain(x: Any, op: Callable[[Any, Any], Any]) -> None:
-    """Apply an op again and again, forward and backward."""
+    """Apply an op again and again to its own result."""
     y = x
     for _ in range(LENGTH):
         y = op(y, x)
@@ -26,25 +33,31 @@ def chain(x: Any, op: Callable[[Any, Any], Any]) -> None:
     x.grad = None
 
 
-def main() -> None:
-    """Print microseconds for each op, forward and backward."""
-    print(machine())
-    print("| microseconds per op | minigrad | PyTorch | ratio (quartiles) |\n|---|---|---|---|")
-    chains: list[tuple[str, float, Callable[[Any, Any], Any]]] = [
-        ("multiply, y * x", 1.0, lambda y, x: y * x),
-        ("square, y * y", 1.0, lambda y, x: y * y),
-        ("add, y + x", 1.0, lambda y, x: y + x),
-        ("add a number, y + 1.0", 1.0, lambda y, x: y + 1.0),
-        ("multiply by a number, y * 0.999", 1.0, lambda y, x: y * 0.999),
-        ("relu", 1.0, lambda y, x: y.relu()),
-        ("matrix product, y @ x", 0.25, lambda y, x: y @ x),
-    ]
-    for name, value, op in chains:
-        ours = minigrad.full((4, 4), value, requires_grad=True)
-        theirs = torch.full((4, 4), value, requires_grad=True)
-        times = compare(partial(chain, ours, op), partial(chain, theirs, op), repeats=40, warmup=5)
-        print(times.row(name, 1e6 / LENGTH))
+def wide(x: Any, op: Callable[[Any, Any], Any]) -> None:
+    """Apply an op to x again and again, side by side, and add everything up in pairs."""
+    layer = [op(x, x) for _ in range(LENGTH // 2)]
+    while len(layer) > 1:
+        layer = [a + b for a, b in zip(layer[::2], layer[1::2], strict=False)] + (
+            [layer[-1]] if len(layer) % 2 else []
+        )
+    layer[0].sum().backward()
+    x.grad = None
 
 
-if __name__ == "__main__":
-    main()
+def run(quick: bool = False) -> list[Result]:
+    """Measure each op in a chain, and two in a wide graph.
+
+    Args:
+        quick: fewer rounds.
+    """
+    cases = [(f"chain: {name}", chain, value, op) for name, (value, op) in CHAINS.items()]
+    cases += [(f"wide: {name}", wide, *CHAINS[name]) for name in list(CHAINS)[:2]]
+    results = []
+    for name, shape, value, op in cases:
+        contestants = {
+            framework: partial(shape, m.full((4, 4), value, requires_grad=True), op)
+            for framework, m in frameworks().items()
+        }
+        result = compare(name, contestants, repeats=7 if quick else 40, warmup=5)
+        results.append(result.per(LENGTH, "µs"))
+    return results
