@@ -1,4 +1,4 @@
-"""Perceptrons of any width, depth and batch, and chains: the same lines for minigrad and PyTorch."""
+"""Perceptrons of any width, depth and batch, and chains of ops, for minigrad and PyTorch alike."""
 
 from __future__ import annotations
 

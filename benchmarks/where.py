@@ -22,7 +22,7 @@ import numpy as np
 
 import minigrad
 from benchmarks.floor import matrix_products
-from benchmarks.pairs import machine
+from benchmarks.surroundings import machine
 from minigrad.ops import arithmetic, elementwise, linalg, neural, reduction, shape
 from minigrad.random import Generator
 from models import init_weights, mlp
@@ -130,7 +130,6 @@ def _seconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
-
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Node:
     dtype: np.dtype[Any]
     _kept: tuple[Any, ...] | None  # by the plan's names; None once freed
     _versions: tuple[Version, ...]  # of what is kept, shapes aside,
-    _counts: list[int]  # and what they counted then
+    _counts: tuple[int, ...]  # and what they counted then
 
     @property
     def name(self) -> str:
@@ -117,7 +117,7 @@ class Node:
                 f"{self.name} had saved was freed by the first backward pass. Specify "
                 "retain_graph=True there if you need to go through the graph again."
             )
-        counts = [version.count for version in self._versions]
+        counts = self.plan.counts(self._versions)
         if counts != self._counts:
             slot = [now == then for now, then in zip(counts, self._counts, strict=True)].index(
                 False

@@ -58,10 +58,10 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
 def _rebase(node: Node, target: Variable, within: bool) -> None:
     """Set right what ``node`` keeps of the memory of ``target``, which is about to change."""
     kept, versions = list(node._kept or ()), list(node._versions)
+    counts = list(node._counts)
     for slot, value in enumerate(kept[: len(versions)]):
         if value is target.data and within:  # the output, as it will be
-            versions[slot] = target._version
-            node._counts[slot] = target._version.count + 1
+            versions[slot], counts[slot] = target._version, target._version.count + 1
         elif value is target.data:  # the input, as it was
-            kept[slot], versions[slot], node._counts[slot] = value.copy(), CONSTANT, 0
-    node._kept, node._versions = tuple(kept), tuple(versions)
+            kept[slot], versions[slot], counts[slot] = value.copy(), CONSTANT, 0
+    node._kept, node._versions, node._counts = tuple(kept), tuple(versions), tuple(counts)

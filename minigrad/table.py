@@ -54,7 +54,10 @@ class Plan:
         shapes = [name for name in read if name not in op.slots]
         self.names = arrays + shapes
         self.keep = [op.slots[name] for name in arrays]
+        #: all values -> those that are kept; their versions -> how often each was changed so far
         self.pick = _generate("values", [f"values[{i}]" for i in self.keep], tuple)
+        counts = [f"versions[{i}].count" for i in range(len(arrays))]
+        self.counts = _generate("versions", counts, tuple)
         self.shapes = [op.slots[name.removesuffix("_shape")] for name in shapes]
         #: for each tracked argument its derivative, as a function of g and of what is kept
         self.derivatives = [
@@ -155,7 +158,7 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
                 args = op.bind(args, kwargs)
             elif len(args) < arity:
                 args += defaults[len(args) :]
-            values, versions, first, tracked, bit = [], [], None, 0, 1
+            values, versions, parents, first, tracked, bit = [], [], [], None, 0, 1
             for a in args:
                 if isinstance(a, Variable):
                     values.append(a.data)
@@ -164,6 +167,7 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
                         first = a
                     if a._requires_grad:
                         tracked |= bit
+                        parents.append(a.grad_fn or a)
                 else:  # NumPy's scalars are strongly typed where Python's are not
                     values.append(a.item() if isinstance(a, np.generic) else a)
                     versions.append(CONSTANT)
@@ -174,8 +178,9 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             y = function(*values)
             if type(y) is not np.ndarray and isinstance(y, np.generic):
                 y = np.asarray(y)
-            if y.dtype is not _FLOAT32 and y.dtype.kind == "f":
-                y = y if any(_is_of(y.dtype, v) for v in values) else y.astype(_FLOAT32)
+            dtype = y.dtype
+            if dtype is not _FLOAT32 and dtype.kind == "f" and not _came_in(dtype, values):
+                y, dtype = y.astype(_FLOAT32), _FLOAT32
             version = Version()
             if y is first.data:
                 version = first._version
@@ -187,7 +192,7 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             plan = None
             if tracked and mode.recording:
                 plan = plans[tracked] if tracked in plans else op.plan(tracked)
-            if plan is None or y.dtype.kind != "f":
+            if plan is None or dtype.kind != "f":
                 result.grad_fn, result._requires_grad = None, False
                 return result
 
@@ -195,16 +200,16 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             result.grad_fn, result._requires_grad = node, True
             node.seq = next(_seq)
             node.plan = plan
-            node.parents = [args[i].grad_fn or args[i] for i in plan.arguments]
-            node.shape, node.dtype = y.shape, y.dtype
+            node.parents = parents
+            node.shape, node.dtype = y.shape, dtype
             if not plan.names:
-                node._kept, node._versions, node._counts = (), (), []
+                node._kept, node._versions, node._counts = (), (), ()
                 return result
             values.append(y)
             versions.append(version)
             node._kept = plan.pick(values)
             node._versions = plan.pick(versions)
-            node._counts = [v.count for v in node._versions]
+            node._counts = plan.counts(node._versions)
             if plan.shapes:
                 node._kept += tuple([np.shape(values[i]) for i in plan.shapes])
             return result
@@ -225,7 +230,9 @@ def numpy_keywords(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-def _is_of(dtype: np.dtype[Any], value: Any) -> bool:
-    """Return whether ``value`` is an array of a dtype, or the dtype itself, asked for."""
-    own = getattr(value, "dtype", value)
-    return isinstance(own, np.dtype) and own == dtype
+def _came_in(dtype: np.dtype[Any], values: list[Any]) -> bool:
+    """Return whether an array of a dtype is among ``values``, or the dtype itself, asked for."""
+    return any(
+        isinstance(own, np.dtype) and own == dtype
+        for own in (getattr(value, "dtype", value) for value in values)
+    )

@@ -18,17 +18,21 @@ class FashionMNIST(Dataset):
     """Items (image, label) of one half of the data."""
 
     def __init__(self, folder: Path, half: str) -> None:
-        images = gzip.open(folder / f"{half}-images-idx3-ubyte.gz").read()
-        labels = gzip.open(folder / f"{half}-labels-idx1-ubyte.gz").read()
-        self.images = torch.from_numpy(np.frombuffer(images, np.uint8, offset=16).copy())
-        self.images = self.images.reshape(-1, 1, 28, 28)
-        self.labels = torch.from_numpy(np.frombuffer(labels, np.uint8, offset=8).astype(np.int64))
+        images = _read(folder / f"{half}-images-idx3-ubyte.gz", offset=16)
+        labels = _read(folder / f"{half}-labels-idx1-ubyte.gz", offset=8)
+        self.images = torch.from_numpy(images.copy()).reshape(-1, 1, 28, 28)
+        self.labels = torch.from_numpy(labels.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
         return self.images[i].float().div(255), self.labels[i]
+
+
+def _read(path: Path, offset: int) -> np.ndarray:
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=offset)
 
 
 def init_weights(m: nn.Module) -> None:
