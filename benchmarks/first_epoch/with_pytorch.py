@@ -44,8 +44,9 @@ def init_weights(m: nn.Module) -> None:
 def main() -> None:
     """Train for an epoch, and evaluate."""
     folder, workers = Path(sys.argv[1]), int(sys.argv[2])
-    train = DataLoader(FashionMNIST(folder, "train"), 256, shuffle=True, num_workers=workers)
-    test = DataLoader(FashionMNIST(folder, "t10k"), 256, num_workers=workers)
+    train, test = FashionMNIST(folder, "train"), FashionMNIST(folder, "t10k")
+    train_iter = DataLoader(train, 256, shuffle=True, num_workers=workers)
+    test_iter = DataLoader(test, 256, num_workers=workers)
     net = nn.Sequential(
         *(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Dropout(0.2)),
         *(nn.Linear(256, 256), nn.ReLU(), nn.Dropout(0.5), nn.Linear(256, 10)),
@@ -53,7 +54,7 @@ def main() -> None:
     net.apply(init_weights)
     loss, trainer = nn.CrossEntropyLoss(), torch.optim.SGD(net.parameters(), lr=0.5)
     total = 0.0
-    for x, y in train:
+    for x, y in train_iter:
         batch_loss = loss(net(x), y)
         trainer.zero_grad()
         batch_loss.backward()
@@ -61,8 +62,8 @@ def main() -> None:
         total += float(batch_loss.detach()) * len(x)
     net.eval()
     with torch.no_grad():
-        correct = sum(int((net(x).argmax(dim=1) == y).sum()) for x, y in test)
-    print(total / len(train.dataset), correct / len(test.dataset))
+        correct = sum(int((net(x).argmax(dim=1) == y).sum()) for x, y in test_iter)
+    print(total / len(train), correct / len(test))
 
 
 if __name__ == "__main__":
