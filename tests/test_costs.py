@@ -6,6 +6,7 @@ with comprehensions inlined, so that they are bounded and not equal.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from minigrad import nn, optim
 
 BATCH, WIDTHS = 256, (784, 256, 256, 10)
 HIDDEN_BYTES = 4 * BATCH * WIDTHS[1]  # one activation in float32
-PARAMETER_BYTES = 4 * sum((a + 1) * b for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
+PARAMETER_BYTES = 4 * sum((a + 1) * b for a, b in itertools.pairwise(WIDTHS))
 
 
 def chapter_step(update: bool = True) -> Callable[[], Any]:
