@@ -1,0 +1,134 @@
+"""The run that most experiments are made of: one network trained on Fashion-MNIST."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import minigrad
+from data.fashion_mnist import FashionMNIST, load_fashion_mnist
+from minigrad import Generator, nn, optim
+from minigrad.training import History, evaluate, fit
+from minigrad.utils.data import DataLoader
+from models import init_weights, mlp
+
+TRAIN = "examples.lab.training:train"  # for `Run`
+VALIDATION = 10_000  # the last training images, for choices that must not look at the test set
+
+
+@functools.cache
+def halves() -> tuple[FashionMNIST, FashionMNIST]:
+    """Return the training and the test half, read once in each process."""
+    return load_fashion_mnist(quiet=True)
+
+
+def split(train_size: int, held_out: str = "test") -> tuple[FashionMNIST, FashionMNIST]:
+    """Return the first ``train_size`` training images, and what accuracy is measured on.
+
+    Args:
+        train_size: how many; 0 for all there are (all but the validation images if those are the
+            ones held out).
+        held_out: ``"test"``, or ``"validation"`` for the last 10,000 training images (the last
+            fifth, where there are fewer than 50,000).
+
+    Raises:
+        ValueError: there are not so many images.
+    """
+    train, test = halves()
+    if held_out == "validation":
+        rest = len(train) - min(VALIDATION, len(train) // 5)
+        train, test = part(train, 0, rest), part(train, rest, len(train))
+    if train_size > len(train):
+        raise ValueError(f"{train_size} images were asked for, and there are {len(train)}")
+    return part(train, 0, train_size or len(train)), test
+
+
+def part(data: FashionMNIST, start: int, stop: int) -> FashionMNIST:
+    """Return some of the images, as a data set of their own."""
+    return FashionMNIST(
+        data.images[start:stop], data.labels[start:stop], train=data.train, source=data.source
+    )
+
+
+def train(held_out: str = "test", **settings: Any) -> dict[str, Any]:
+    """Train a network; return its curves, and when it broke down if it did.
+
+    Args:
+        held_out: what accuracy is measured on after each epoch, see `split`.
+        settings: see `trained`.
+
+    Returns:
+        ``train_loss, train_acc, train_acc_eval, test_loss, test_acc``: a list with an entry for
+        each epoch that was finished; ``broke_down``: the epoch (from 1) in which the loss stopped
+        being finite, or None; ``seconds`` of the whole run.
+    """
+    start = time.perf_counter()
+    _, history, broke_down = trained(held_out=held_out, **settings)
+    curves = {name: getattr(history, name) for name in vars(history) if name != "seconds"}
+    return {**curves, "broke_down": broke_down, "seconds": time.perf_counter() - start}
+
+
+def trained(
+    seed: int,
+    dropout: Sequence[float] = (0.2, 0.5),
+    hiddens: Sequence[int] = (256, 256),
+    lr: float = 0.5,
+    epochs: int = 10,
+    batch_size: int = 256,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    train_size: int = 0,
+    held_out: str = "test",
+    net: nn.Module | None = None,
+) -> tuple[nn.Module, History, int | None]:
+    """Train the chapter's perceptron, or another network, by the chapter's recipe.
+
+    Weights, shuffling and dropout have streams of their own, drawn from the seed: runs of one seed
+    that differ in ``dropout`` alone begin with the same weights and see the same batches.
+
+    Args:
+        seed: of all three streams.
+        dropout: the probability after each hidden layer; 0 for none.
+        hiddens: widths of the hidden layers.
+        lr, epochs, batch_size, momentum, weight_decay: of the training, by SGD.
+        train_size: how many training images, 0 for all.
+        held_out: what accuracy is measured on, see `split`.
+        net: a network to train instead; its weights are drawn by the caller (see `streams`).
+
+    Returns:
+        The network, its history, and the epoch in which the loss stopped being finite, or None.
+    """
+    weights, shuffling, masks = streams(seed)
+    if net is None:
+        with minigrad.fork_rng():
+            minigrad.random.set_rng_state(weights.get_state())
+            net = mlp(784, 10, list(hiddens), list(dropout), generator=masks).apply(init_weights)
+    train_half, test_half = split(train_size, held_out)
+    train_iter = DataLoader(train_half, batch_size, shuffle=True, generator=shuffling)
+    test_iter = DataLoader(test_half, 1000)
+    updater = optim.SGD(net.parameters(), lr, momentum, weight_decay=weight_decay)
+    loss, history = nn.CrossEntropyLoss(), History()
+    for epoch in range(1, epochs + 1):
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                one = fit(net, train_iter, test_iter, loss, 1, updater, progress=False)
+        except FloatingPointError:
+            return net, history, epoch
+        for name, values in vars(one).items():
+            getattr(history, name).extend(values)
+    return net, history, None
+
+
+def streams(seed: int) -> tuple[Generator, Generator, Generator]:
+    """Return the generators of initial weights, of shuffling and of dropout."""
+    weights, shuffling, masks = Generator(seed).spawn(3)
+    return weights, shuffling, masks
+
+
+def accuracy(net: nn.Module, data: FashionMNIST) -> float:
+    """Return the accuracy on a data set, in evaluation mode."""
+    return evaluate(net, DataLoader(data, 1000))[1]
