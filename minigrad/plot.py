@@ -74,6 +74,27 @@ def plot_comparison(
     return figure
 
 
+class Animator:
+    """Curves that grow in a notebook while a network trains: ``fit(..., on_epoch=Animator())``.
+
+    Args:
+        title: above the axes.
+    """
+
+    def __init__(self, title: str | None = None) -> None:
+        self.title = title
+
+    def __call__(self, history: History) -> None:
+        """Draw the history in place of what was drawn before."""
+        from IPython import display  # type: ignore[import-not-found, unused-ignore]
+
+        plt = _pyplot()
+        axes = plot_history(history, title=self.title)
+        display.clear_output(wait=True)
+        display.display(axes.figure)
+        plt.close(axes.figure)
+
+
 class GraphDrawing:
     """The graph behind a tensor: its text, its DOT source, its picture. See `draw_graph`."""
 
@@ -138,14 +159,15 @@ class GraphDrawing:
             ) from None
         graph = graphviz.Digraph(node_attr={"fontname": "sans-serif", "fontsize": "11"})
         graph.attr(rankdir="BT")
+        place = {id(item): f"n{i}" for i, item in enumerate([*self.leaves, *self.nodes])}
         for leaf in self.leaves:
             label = f"{self._labels[id(leaf)]}\n{leaf.shape}"
-            graph.node(str(id(leaf)), label, shape="box", style="filled", fillcolor="#E3F0F8")
+            graph.node(place[id(leaf)], label, shape="box", style="filled", fillcolor="#E3F0F8")
         for node in self.nodes:
             label = f"{node.name.removesuffix('Backward')}\n{node.shape}\n{self._kept(node)}"
-            graph.node(str(id(node)), label, shape="box", style="rounded")
+            graph.node(place[id(node)], label, shape="box", style="rounded")
             for parent in node.parents:
-                graph.edge(str(id(parent)), str(id(node)))
+                graph.edge(place[id(parent)], place[id(node)])
         return graph
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -174,8 +196,11 @@ class GraphDrawing:
                 "Graphviz's dot program was not found: apt-get install graphviz, or the like"
             ) from None
 
-    def _repr_svg_(self) -> str:
-        return self._render("svg").decode()
+    def _repr_svg_(self) -> str | None:
+        try:
+            return self._render("svg").decode()
+        except (ImportError, RuntimeError):
+            return None  # a notebook then shows the text
 
     def __repr__(self) -> str:
         return self.text

@@ -58,6 +58,7 @@ def fit(
     *,
     scheduler: LRScheduler | None = None,
     device: Any = None,
+    on_epoch: Callable[[History], object] | None = None,
     progress: bool | None = None,
     name: str = "training",
 ) -> History:
@@ -74,6 +75,7 @@ def fit(
             over the batch for a loss that is not reduced.
         scheduler: stepped after each epoch.
         device: where to move each batch; None leaves it where it is.
+        on_epoch: called with the history after each epoch; `minigrad.plot.Animator` draws it.
         progress: whether to show a progress bar; None for only on a terminal.
         name: what the bar is called.
 
@@ -102,6 +104,8 @@ def fit(
             if scheduler is not None:
                 scheduler.step()
             bar.set_postfix_str(f"loss {train_loss:.3f}, test acc {test_acc:.3f}")
+            if on_epoch is not None:
+                on_epoch(history)
     return history
 
 

@@ -18,6 +18,17 @@ from examples.lab.frame import Experiment
 #: the modules, in the order of the report
 EXPERIMENTS = [
     "with_without",
+    "stability",
+    "sweep",
+    "regimes",
+    "activations",
+    "ensemble",
+    "weight_decay",
+    "tikhonov",
+    "width",
+    "robustness",
+    "variants",
+    "normal_noise",
 ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from minigrad.utils.data import DataLoader
 from models import init_weights, mlp
 
 TRAIN = "examples.lab.training:train"  # for `Run`
+CHANCE = 0.1  # the accuracy of guessing among ten classes
 VALIDATION = 10_000  # the last training images, for choices that must not look at the test set
 
 
@@ -84,6 +86,7 @@ def trained(
     train_size: int = 0,
     held_out: str = "test",
     net: nn.Module | None = None,
+    each_epoch: Callable[[nn.Module], object] | None = None,
 ) -> tuple[nn.Module, History, int | None]:
     """Train the chapter's perceptron, or another network, by the chapter's recipe.
 
@@ -98,6 +101,7 @@ def trained(
         train_size: how many training images, 0 for all.
         held_out: what accuracy is measured on, see `split`.
         net: a network to train instead; its weights are drawn by the caller (see `streams`).
+        each_epoch: is called with the network after each epoch.
 
     Returns:
         The network, its history, and the epoch in which the loss stopped being finite, or None.
@@ -112,15 +116,36 @@ def trained(
     test_iter = DataLoader(test_half, 1000)
     updater = optim.SGD(net.parameters(), lr, momentum, weight_decay=weight_decay)
     loss, history = nn.CrossEntropyLoss(), History()
-    for epoch in range(1, epochs + 1):
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                one = fit(net, train_iter, test_iter, loss, 1, updater, progress=False)
-        except FloatingPointError:
-            return net, history, epoch
-        for name, values in vars(one).items():
-            getattr(history, name).extend(values)
+
+    def keep(so_far: History) -> None:
+        vars(history).update(vars(so_far))
+        if each_epoch:
+            each_epoch(net)
+
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            fit(
+                *(net, train_iter, test_iter, loss, epochs, updater),
+                on_epoch=keep,
+                progress=False,
+            )
+    except FloatingPointError:
+        return net, history, len(history) + 1
     return net, history, None
+
+
+def final(measure: str) -> Callable[[Any], float]:
+    """Return a function from the result of `train` to a measure after its last epoch.
+
+    A run whose loss stopped being finite counts with the accuracy of guessing, and with no loss.
+    """
+
+    def value(result: Any) -> float:
+        if result["broke_down"]:
+            return CHANCE if "acc" in measure else math.nan
+        return float(result[measure][-1])
+
+    return value
 
 
 def streams(seed: int) -> tuple[Generator, Generator, Generator]:

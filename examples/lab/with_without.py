@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import TRAIN
+from examples.lab.training import TRAIN, final
 
-CHANCE = 0.1  # ten classes
 ARMS = {"with dropout": [0.2, 0.5], "without": [0.0, 0.0]}
 COLORS = {"with dropout": "#0072B2", "without": "#D55E00"}
 
@@ -29,20 +26,6 @@ def runs(scale: Scale) -> list[Run]:
     return [run for name in ARMS for run in arm(name, scale)]
 
 
-def last(measure: str) -> Callable[[Any], float]:
-    """Return a function from a result to a measure after its last epoch.
-
-    A run whose loss stopped being finite counts with the accuracy of guessing, and with no loss.
-    """
-
-    def value(result: Any) -> float:
-        if result["broke_down"]:
-            return CHANCE if measure.endswith(("acc", "eval")) else math.nan
-        return float(result[measure][-1])
-
-    return value
-
-
 def judge(results: Results, scale: Scale, level: float) -> Finding:
     """Compare test accuracy after the last epoch, pair by pair."""
     with_dropout, without = (arm(name, scale) for name in ARMS)
@@ -54,7 +37,7 @@ def judge(results: Results, scale: Scale, level: float) -> Finding:
         ("train_loss", "train loss, noise on"),
         ("test_loss", "test loss"),
     ):
-        a, b = np.array([results.each(one, last(measure)) for one in (with_dropout, without)])
+        a, b = np.array([results.each(one, final(measure)) for one in (with_dropout, without)])
         finite = np.isfinite(a - b)
         a, b = a[finite], b[finite]
         intervals[measure] = interval = paired(a, b, level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -280,6 +281,18 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + (f"{extra}\n  " if extra else "") + f"{body}\n)"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the structure, and the parameters with their shapes."""
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{p.shape}</td><td>{p.numel():,}</td></tr>"
+            for name, p in self.named_parameters()
+        )
+        whole = sum(p.numel() for p in self.parameters())
+        return (
+            f"<pre>{html.escape(repr(self))}</pre><table><tr><th>parameter</th><th>shape</th>"
+            f"<th>{whole:,} elements</th></tr>{rows}</table>"
+        )
 
 
 def _as_array(value: Any) -> Any:
