@@ -10,15 +10,19 @@ import numpy as np
 import minigrad
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import split, trained
+from examples.lab.training import recipe, split, trained
 from examples.lab.with_without import ARMS
 
 FEATURES = 16  # units whose weights are shown
 IMAGES = 2_000  # test images that activations are measured on
 
 
-def observe(dropout: Sequence[float], seed: int, train_size: int, epochs: int) -> dict[str, Any]:
+def observe(dropout: Sequence[float], seed: int, **settings: Any) -> dict[str, Any]:
     """Train, and measure the first hidden layer after each epoch, without noise.
+
+    Args:
+        dropout, seed: see `trained`.
+        settings: see `recipe`.
 
     Returns:
         ``mean``, ``variance`` (over images, averaged over units) and ``active`` (the share of
@@ -36,9 +40,7 @@ def observe(dropout: Sequence[float], seed: int, train_size: int, epochs: int) -
         measures["variance"].append(float(hidden.var(axis=0).mean()))
         measures["active"].append(float((hidden > 0).mean()))
 
-    net, _, _ = trained(
-        seed, dropout, train_size=train_size, epochs=epochs, lr=0.1, each_epoch=measure
-    )
+    net, _, _ = trained(seed, dropout, lr=0.1, each_epoch=measure, **settings)
     weights: Any = net.state_dict()["1.weight"].numpy()[:FEATURES]
     largest = np.abs(weights).max(axis=1, keepdims=True)
     return {**measures, "features": np.rint(99 * weights / largest).astype(int).tolist()}
@@ -46,8 +48,7 @@ def observe(dropout: Sequence[float], seed: int, train_size: int, epochs: int) -
 
 def arm(name: str, scale: Scale) -> list[Run]:
     """Return an arm's runs."""
-    size, epochs = scale.pick((10_000, 5), (0, 10))
-    fixed = {"dropout": ARMS[name], "train_size": size, "epochs": epochs}
+    fixed = {"dropout": ARMS[name], **recipe(scale)}
     function = "examples.lab.activations:observe"
     return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 

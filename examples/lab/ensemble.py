@@ -11,7 +11,7 @@ from scipy import ndimage
 import minigrad
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import mean, paired
-from examples.lab.training import halves, trained
+from examples.lab.training import halves, recipe, trained
 from minigrad.nn import functional
 
 PASSES = 100
@@ -20,7 +20,7 @@ UNITS = 10  # of the small network whose masks are all enumerated
 ANGLES = (0, 15, 30, 45, 60, 90)
 
 
-def average(seed: int, train_size: int, epochs: int, images: int, passes: int) -> dict[str, Any]:
+def average(seed: int, images: int, passes: int, **settings: Any) -> dict[str, Any]:
     """Train with dropout; compare weight scaling with averages over 1 to ``passes`` masks.
 
     Returns:
@@ -28,7 +28,7 @@ def average(seed: int, train_size: int, epochs: int, images: int, passes: int) -
         probabilities of 1, 2, ... passes with masks; ``entropy``: for each rotation of the images
         the mean entropy of the averaged probabilities, in nats; ``foreign``: the same for noise.
     """
-    net, _, _ = trained(seed, train_size=train_size, epochs=epochs, lr=0.1)
+    net, _, _ = trained(seed, lr=0.1, **settings)
     test = halves()[1]
     pictures, labels = test.images[:images] / np.float32(255), test.labels[:images]
 
@@ -64,7 +64,7 @@ def average(seed: int, train_size: int, epochs: int, images: int, passes: int) -
     }
 
 
-def enumerate_masks(seed: int, train_size: int, epochs: int) -> dict[str, float]:
+def enumerate_masks(seed: int, **settings: Any) -> dict[str, float]:
     """Train a network with a hidden layer of ten units; average over all its 1,024 masks.
 
     Returns:
@@ -73,7 +73,7 @@ def enumerate_masks(seed: int, train_size: int, epochs: int) -> dict[str, float]
         probability by weight scaling and the geometric mean: 0, as the output layer is a softmax.
     """
     p = 0.5
-    net, _, _ = trained(seed, [p], [UNITS], train_size=train_size, epochs=epochs, lr=0.1)
+    net, _, _ = trained(seed, [p], [UNITS], lr=0.1, **settings)
     net.eval()
     test = halves()[1]
     x, y = test[np.arange(2_000)]
@@ -101,15 +101,15 @@ def enumerate_masks(seed: int, train_size: int, epochs: int) -> dict[str, float]
 
 def averages(scale: Scale) -> list[Run]:
     """Return the runs that average over masks."""
-    size, epochs, images, passes = scale.pick((5_000, 5, 1_000, 20), (0, 10, 10_000, PASSES))
-    fixed = {"train_size": size, "epochs": epochs, "images": images, "passes": passes}
+    images, passes = scale.pick((1_000, 20), (10_000, PASSES))
+    fixed = {"images": images, "passes": passes, **recipe(scale)}
     name = "examples.lab.ensemble:average"
     return [Run(name, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 
 
 def enumerations(scale: Scale) -> list[Run]:
     """Return the runs that enumerate all masks."""
-    fixed = {"train_size": 5_000, "epochs": scale.pick(3, 20)}
+    fixed = {"train_size": 5_000, "batch_size": 32, "epochs": scale.pick(3, 20)}
     name = "examples.lab.ensemble:enumerate_masks"
     return [Run(name, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 

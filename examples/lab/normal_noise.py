@@ -14,7 +14,7 @@ import numpy as np
 import minigrad
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import final, streams, trained
+from examples.lab.training import final, recipe, streams, trained
 from minigrad import Generator, Tensor, nn
 from models import dropout_layer, init_weights
 
@@ -38,7 +38,7 @@ class FromScratch(nn.Module):
 
 
 def slip(
-    noise: str, seed: int, train_size: int, epochs: int, dropout: Sequence[float] = (0.2, 0.5)
+    noise: str, seed: int, dropout: Sequence[float] = (0.2, 0.5), **settings: Any
 ) -> dict[str, Any]:
     """Train the chapter's network with either noise; return accuracies over the epochs."""
     weights, _, masks = streams(seed)
@@ -48,15 +48,14 @@ def slip(
         for inputs, p in zip((784, 256), dropout, strict=True):
             layers += [nn.Linear(inputs, 256), nn.ReLU(), FromScratch(p, noise, masks)]
         net = nn.Sequential(*layers, nn.Linear(256, 10)).apply(init_weights)
-    _, history, broke_down = trained(seed, train_size=train_size, epochs=epochs, net=net)
+    _, history, broke_down = trained(seed, net=net, **settings)
     curves = {name: getattr(history, name) for name in ("train_loss", "train_acc", "test_acc")}
     return {**curves, "broke_down": broke_down}
 
 
 def arm(noise: str, scale: Scale) -> list[Run]:
     """Return an arm's runs."""
-    size, epochs = scale.pick((10_000, 5), (0, 10))
-    fixed = {"noise": noise, "train_size": size, "epochs": epochs}
+    fixed = {"noise": noise, **recipe(scale)}
     function = "examples.lab.normal_noise:slip"
     return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 

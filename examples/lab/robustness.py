@@ -10,16 +10,16 @@ import numpy as np
 import minigrad
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import halves, trained
+from examples.lab.training import halves, recipe, trained
 from examples.lab.with_without import ARMS, COLORS
 
 NOISES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # standard deviation; pixels go from 0 to 1
 JUDGED = 0.3
 
 
-def endure(seed: int, dropout: Sequence[float], train_size: int, epochs: int) -> list[float]:
+def endure(seed: int, dropout: Sequence[float], **settings: Any) -> list[float]:
     """Train; return test accuracy with Gaussian noise of each strength on the images."""
-    net, _, _ = trained(seed, dropout, train_size=train_size, epochs=epochs, lr=0.1)
+    net, _, _ = trained(seed, dropout, lr=0.1, **settings)
     test = halves()[1]
     clean = test.images / np.float32(255)
     rng = np.random.default_rng(seed)
@@ -36,8 +36,7 @@ def endure(seed: int, dropout: Sequence[float], train_size: int, epochs: int) ->
 
 def arm(name: str, scale: Scale) -> list[Run]:
     """Return an arm's runs."""
-    size, epochs = scale.pick((10_000, 5), (0, 10))
-    fixed = {"dropout": ARMS[name], "train_size": size, "epochs": epochs}
+    fixed = {"dropout": ARMS[name], **recipe(scale)}
     function = "examples.lab.robustness:endure"
     return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 

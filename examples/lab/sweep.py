@@ -21,8 +21,9 @@ def rates(scale: Scale) -> list[float]:
 def run(p: float, q: float, seed: int, scale: Scale, widened: bool = False) -> Run:
     """Return a run with probability p after the first hidden layer and q after the second."""
     hiddens = [round(HIDDEN / (1 - x)) if widened else 256 for x in (p, q)]
-    settings = {"dropout": [p, q], "hiddens": hiddens, "lr": 0.1, "train_size": 10_000}
-    return Run(TRAIN, {**settings, "epochs": scale.pick(5, 20), "seed": seed})
+    length = {"batch_size": scale.pick(32, 256), "epochs": scale.pick(3, 20)}
+    settings = {"dropout": [p, q], "hiddens": hiddens, "lr": 0.1, "train_size": 10_000, **length}
+    return Run(TRAIN, {**settings, "seed": seed})
 
 
 def line(p: float, scale: Scale, widened: bool = False) -> list[Run]:

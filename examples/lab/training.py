@@ -12,6 +12,7 @@ import numpy as np
 
 import minigrad
 from data.fashion_mnist import FashionMNIST, load_fashion_mnist
+from examples.lab.frame import Scale
 from minigrad import Generator, nn, optim
 from minigrad.training import History, evaluate, fit
 from minigrad.utils.data import DataLoader
@@ -146,6 +147,17 @@ def final(measure: str) -> Callable[[Any], float]:
         return float(result[measure][-1])
 
     return value
+
+
+def recipe(scale: Scale, epochs: int = 10) -> dict[str, int]:
+    """Return data and length of a training: the chapter's, or a short one on fewer images.
+
+    The short one takes small batches, so that as many updates are made in three epochs of 10,000
+    images as in four of the chapter's.
+    """
+    quick = {"train_size": 10_000, "epochs": 3, "batch_size": 32}
+    full = {"train_size": 0, "epochs": epochs, "batch_size": 256}
+    return dict(scale.pick(quick, full))
 
 
 def streams(seed: int) -> tuple[Generator, Generator, Generator]:

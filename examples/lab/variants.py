@@ -9,7 +9,7 @@ import numpy as np
 import minigrad
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired
-from examples.lab.training import final, streams, trained
+from examples.lab.training import final, recipe, streams, trained
 from minigrad import Generator, Tensor, nn
 from minigrad.nn import functional
 from models import init_weights
@@ -62,13 +62,13 @@ def network(kind: str, masks: Generator) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(256, 10))
 
 
-def noisy(kind: str, seed: int, train_size: int, epochs: int) -> dict[str, Any]:
+def noisy(kind: str, seed: int, **settings: Any) -> dict[str, Any]:
     """Train a network with a kind of noise; return its test accuracy over the epochs."""
     weights, _, masks = streams(seed)
     with minigrad.fork_rng():
         minigrad.random.set_rng_state(weights.get_state())
         net = network(kind, masks).apply(init)
-    _, history, broke_down = trained(seed, lr=0.1, train_size=train_size, epochs=epochs, net=net)
+    _, history, broke_down = trained(seed, lr=0.1, net=net, **settings)
     return {"test_acc": history.test_acc, "broke_down": broke_down}
 
 
@@ -89,8 +89,7 @@ KINDS = {
 
 def arm(kind: str, scale: Scale) -> list[Run]:
     """Return an arm's runs."""
-    size, epochs = scale.pick((5_000, 5), (10_000, 40))
-    fixed = {"kind": kind, "train_size": size, "epochs": epochs}
+    fixed = {"kind": kind, **scale.pick(recipe(scale), {"train_size": 10_000, "epochs": 40})}
     return [
         Run("examples.lab.variants:noisy", {**fixed, "seed": seed}) for seed in range(scale.seeds)
     ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import trained
+from examples.lab.training import recipe, trained
 
 DECAY = 1e-3
 ARMS = {
@@ -53,8 +53,7 @@ def norms(**settings: Any) -> dict[str, Any]:
 def arm(name: str, scale: Scale) -> list[Run]:
     """Return an arm's runs."""
     dropout, decay = ARMS[name]
-    size, epochs = scale.pick((10_000, 5), (0, 15))
-    fixed = {"dropout": dropout, "weight_decay": decay, "train_size": size, "epochs": epochs}
+    fixed = {"dropout": dropout, "weight_decay": decay, **recipe(scale, epochs=15)}
     function = "examples.lab.weight_decay:norms"
     return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 

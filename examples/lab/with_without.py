@@ -8,7 +8,7 @@ import numpy as np
 
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import TRAIN, final
+from examples.lab.training import TRAIN, final, recipe
 
 ARMS = {"with dropout": [0.2, 0.5], "without": [0.0, 0.0]}
 COLORS = {"with dropout": "#0072B2", "without": "#D55E00"}
@@ -16,8 +16,7 @@ COLORS = {"with dropout": "#0072B2", "without": "#D55E00"}
 
 def arm(name: str, scale: Scale) -> list[Run]:
     """Return the runs of an arm; the same seed begins with the same weights in both."""
-    size, epochs = scale.pick((10_000, 5), (0, 10))
-    fixed = {"dropout": ARMS[name], "train_size": size, "epochs": epochs}
+    fixed = {"dropout": ARMS[name], **recipe(scale)}
     return [Run(TRAIN, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 
 
