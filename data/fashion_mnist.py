@@ -25,7 +25,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from io import BufferedWriter
 from pathlib import Path
@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 import minigrad
 from minigrad import Tensor
+from minigrad.device import device_of, move
 from minigrad.utils.data import DataLoader
 
 CLASSES = (
@@ -104,8 +105,9 @@ class FashionMNIST:
     """One half of the data, kept as bytes and turned into float tensors one batch at a time.
 
     Args:
-        images: uint8 array of shape (n, 28, 28), 0 for background to 255.
-        labels: int64 array of shape (n,), class numbers 0 to 9, see `CLASSES`.
+        images: uint8 array of shape (n, 28, 28), 0 for background to 255; NumPy's or, on a GPU,
+            CuPy's.
+        labels: int64 array of shape (n,), class numbers 0 to 9, see `CLASSES`; likewise.
         train: Whether this is the training half.
         source: A sentence saying where the data came from.
 
@@ -133,6 +135,15 @@ class FashionMNIST:
         if found != expected:
             raise ValueError(f"FashionMNIST: expected {expected}, found {found}")
 
+    @property
+    def device(self) -> minigrad.device:
+        """Where the images are, and so where batches are gathered."""
+        return device_of(self.images)
+
+    def to(self, target: minigrad.device | str) -> FashionMNIST:
+        """Return the data on another device, still as bytes."""
+        return replace(self, images=move(self.images, target), labels=move(self.labels, target))
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -150,8 +161,8 @@ class FashionMNIST:
             multiplying by 1 / 255 would differ in the last bit for 126 of the 256 bytes.
         """
         x = self.images[index] / np.float32(255)
-        y = np.array(self.labels[index])
-        return minigrad.from_numpy(x[..., None, :, :]), minigrad.from_numpy(y)
+        y = self.labels[index].copy()
+        return minigrad.as_tensor(x[..., None, :, :]), minigrad.as_tensor(y)
 
 
 def get_fashion_mnist_labels(labels: Iterable[Any]) -> list[str]:

@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not args.quiet:
         print(f"data: {train.source}")
     found = len(train), len(test)
-    train, test = shorten(train, args.train_size), shorten(test, args.test_size)
+    train = shorten(train, args.train_size).to(args.device)
+    test = shorten(test, args.test_size).to(args.device)
     if not args.quiet and (len(train), len(test)) != found:
         print(f"used: the first {len(train):,} training and {len(test):,} test images")
 
@@ -92,7 +93,6 @@ def run(
         nn.CrossEntropyLoss(),
         args.epochs,
         optim.SGD(net.parameters(), lr=args.lr),
-        device=args.device,
         progress=False if args.quiet else None,
         name=name,
     )
@@ -104,8 +104,7 @@ def hits(net: nn.Module, test: FashionMNIST, args: argparse.Namespace) -> np.nda
     net.eval()
     with minigrad.no_grad():
         right = [
-            (net(x.to(args.device)).argmax(dim=1).cpu() == y).numpy()
-            for x, y in DataLoader(test, args.batch_size)
+            (net(x).argmax(dim=1) == y).cpu().numpy() for x, y in DataLoader(test, args.batch_size)
         ]
     return np.concatenate(right)
 

@@ -5,7 +5,7 @@ Reading order of the source: table, ops/, graph, autograd, tensor, random, nn/, 
 
 import numpy as _np
 
-from minigrad import nn, ops, optim, random, utils
+from minigrad import cuda, nn, ops, optim, random, utils
 from minigrad.autograd import grad
 from minigrad.creation import (
     arange,
@@ -53,7 +53,7 @@ int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 
-__all__ = ["nn", "ops", "optim", "random", "utils"]
+__all__ = ["cuda", "nn", "ops", "optim", "random", "utils"]
 __all__ += ops.__all__
 __all__ += ["cat", "clip", "view"]
 __all__ += ["Tensor", "as_tensor", "device", "from_numpy", "load", "save", "tensor"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.device import device_of
 from minigrad.grad_mode import set_grad_enabled
 from minigrad.graph import Node, Variable, wrap
 
@@ -116,6 +117,11 @@ def _seed(output: Variable, g: Variable | None, create_graph: bool) -> Any:
                 f"{output.shape}. Pass the gradient, or reduce it first: .sum()"
             )
         g = wrap(np.ones_like(output.data))
+    elif device_of(g.data) != device_of(output.data):
+        raise RuntimeError(
+            f"Mismatch in device: the gradient is on {device_of(g.data)} and the output is on "
+            f"{device_of(output.data)}"
+        )
     if g.shape != output.shape:
         raise RuntimeError(
             f"Mismatch in shape: the gradient has a shape of {g.shape} and the output has a shape "
@@ -209,7 +215,9 @@ def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node) -> An
     lead = g.ndim - len(shape)
     stretched = [lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1]
     axes = (*range(lead), *stretched)
-    if axes:
+    if axes and not stretched:
+        g = g.sum(axis=axes)
+    elif axes:
         g = g.sum(axis=axes, keepdims=True)
         g = g.reshape(g.shape[lead:])
     if g.shape != shape:
@@ -225,4 +233,4 @@ def _may_share(piece: Any, g: Any, kept: tuple[Any, ...]) -> bool:
 
 
 def _copy(g: Any) -> Any:
-    return g.copy() if isinstance(g, np.ndarray | np.generic) else g * 1
+    return operator.mul(g, 1) if isinstance(g, Variable) else g.copy()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device, move
+from minigrad.device import device, empty, is_array
 from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
@@ -20,8 +20,8 @@ def as_tensor(data: Any, *, dtype: Any = None, device: device | str | None = Non
         dtype: by default that of the data; Python floats become float32.
         device: by default that of the data.
     """
-    if isinstance(data, np.ndarray) and data.dtype.kind in "fiub":
-        data = from_numpy(data)
+    if is_array(data) and data.dtype.kind in "fiub":
+        data = wrap(data)
     made = data if isinstance(data, Tensor) else tensor(data)
     made = made if dtype is None else made.to(np.dtype(dtype))
     return made if device is None else made.to(device)
@@ -56,7 +56,9 @@ def full(
         requires_grad: whether gradients are to be computed for it.
     """
     dtype = tensor(fill_value).dtype if dtype is None else dtype
-    made: Tensor = wrap(move(np.full(size, fill_value, dtype), device))
+    data = empty(size, dtype, device)
+    data[...] = fill_value
+    made: Tensor = wrap(data)
     return made.requires_grad_(requires_grad)
 
 

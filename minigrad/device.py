@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +50,39 @@ class device:  # noqa: N801  (named as in PyTorch)
 CPU = device("cpu")
 
 
+def is_array(value: Any) -> bool:
+    """Return whether a value is an array, NumPy's or CuPy's."""
+    return hasattr(value, "strides") and not isinstance(value, np.generic)
+
+
 def device_of(array: Any) -> device:
     """Return where an array lives."""
-    return CPU if isinstance(array, np.ndarray) else device("cuda", array.device.id)
+    return CPU if isinstance(array, np.ndarray) else _gpu(array.device.id)
+
+
+@functools.cache
+def _gpu(index: int) -> device:
+    return device("cuda", index)
+
+
+def common_device(values: Iterable[Any]) -> device:
+    """Return where the arrays among ``values``, and in the tuples among them, live.
+
+    Numbers may be anywhere, and so may an array of the host that has no dimension.
+
+    Raises:
+        RuntimeError: the arrays live on several devices.
+    """
+    flat = [v for value in values for v in (value if isinstance(value, tuple) else (value,))]
+    arrays = [v for v in flat if is_array(v) and (v.ndim or not isinstance(v, np.ndarray))]
+    places = dict.fromkeys(map(device_of, arrays))
+    if len(places) > 1:
+        one, other, *_ = places
+        raise RuntimeError(
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"{one} and {other}! Move one of them: .to('{one}')"
+        )
+    return next(iter(places), CPU)
 
 
 def move(array: Any, to: device | str) -> Any:
@@ -62,16 +93,104 @@ def move(array: Any, to: device | str) -> Any:
     """
     to = device(to) if isinstance(to, str) else to
     if to.type == "cpu":
-        return array if isinstance(array, np.ndarray) else array.get()
-    usable, reason = cuda_status()
-    if not usable:
-        raise RuntimeError(f"cannot use device '{to}': {reason}")
-    import cupy
-
+        return fetch(array)
+    cupy = library(to)
     if not isinstance(array, np.ndarray) and to.index in (None, array.device.id):
         return array
     with cupy.cuda.Device(to.index):
         return cupy.asarray(array)
+
+
+def empty(size: Any, dtype: Any, to: device | str) -> Any:
+    """Return a new array on a device; its elements are whatever was in its memory.
+
+    Raises:
+        RuntimeError: the device is a GPU that cannot be used; the message has the reason.
+    """
+    to = device(to) if isinstance(to, str) else to
+    if to.type == "cpu":
+        return np.empty(size, dtype)
+    cupy = library(to)
+    with cupy.cuda.Device(to.index):
+        return cupy.empty(size, dtype)
+
+
+def compiled(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """Return the CUDA kernels of a source, compiled: what `minigrad.kernels.Launcher` asks for."""
+    cupy = library(device("cuda"))
+    return cupy.RawModule(code=source, options=options, name_expressions=names)
+
+
+def add_at(array: Any, index: Any, values: Any) -> None:
+    """Add ``values`` at ``index`` in place: to a place that it names twice, both of them.
+
+    On a GPU the order of the additions is left to chance, and so is the last bit of the sums.
+    """
+    if isinstance(array, np.ndarray):
+        np.add.at(array, index, values)
+    else:  # NumPy hands CuPy no index that is a tuple
+        library(device_of(array)).add.at(array, index, values)
+
+
+# ------------------------------------------------------------------ what the host waits for
+
+_pending: dict[str, tuple[Any, Exception]] = {}  # by device and message: whether it is to be raised
+
+
+def fetch(array: Any) -> np.ndarray:
+    """Return the array in host memory: itself if it is there already, else a copy, waited for.
+
+    Raises:
+        Exception: what was left by `raise_later`, if its condition holds.
+    """
+    if isinstance(array, np.ndarray):
+        return array
+    raise_pending()
+    return array.get()
+
+
+def raise_later(condition: Any, error: Exception) -> None:
+    """Raise an error with the next thing that is read from a GPU, if a condition holds there.
+
+    To ask at once would make the host wait for the GPU. CUDA reports its own errors in this way.
+
+    Args:
+        condition: a boolean on a GPU, of no dimension.
+        error: what to raise. Conditions of errors with the same message become one.
+    """
+    key = f"{condition.device.id} {error}"
+    if key in _pending:
+        condition = condition | _pending[key][0]
+    _pending[key] = condition, error
+
+
+def raise_pending() -> None:
+    """Raise what `raise_later` has left, if its condition holds; the host waits for the answer."""
+    while _pending:
+        condition, error = _pending.pop(next(iter(_pending)))
+        if condition.item():
+            _pending.clear()
+            raise error
+
+
+# ------------------------------------------------------------------ whether there is a GPU
+
+
+def library(asked: device) -> Any:
+    """Return CuPy.
+
+    Args:
+        asked: the device that it is needed for.
+
+    Raises:
+        RuntimeError: it cannot be used; the message has the reason.
+    """
+    usable, reason = cuda_status()
+    if not usable:
+        raise RuntimeError(f"cannot use device '{asked}': {reason}")
+    import cupy
+
+    return cupy
 
 
 @functools.cache
@@ -79,23 +198,40 @@ def cuda_status() -> tuple[bool, str]:
     """Return whether CuPy can use a GPU here, and the reason in words; asks once, never raises."""
     try:
         import cupy
-    except ModuleNotFoundError:
-        return False, 'CuPy is not installed: pip install "minigrad[cuda13]" (or [cuda12])'
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            return False, 'CuPy is not installed: pip install "minigrad[cuda13]" (or [cuda12])'
+        return False, f"CuPy is installed but cannot be imported: {error}"
     except Exception as error:  # a broken installation may raise anything
         return False, f"CuPy is installed but cannot be imported: {error}"
+    try:
+        return _status(cupy)
+    except Exception as error:
+        return False, f"CuPy failed when it was asked for a GPU: {error}"
+
+
+def _status(cupy: Any) -> tuple[bool, str]:
     runtime = cupy.cuda.runtime
+    needed = runtime.runtimeGetVersion() // 1000
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
-        driver, needed = runtime.driverGetVersion() // 1000, runtime.runtimeGetVersion() // 1000
+        driver = runtime.driverGetVersion() // 1000
         if driver == 0:
             return False, "no NVIDIA driver was found"
         if driver < needed:
+            older = f', or pip install "minigrad[cuda{driver}]"' if driver >= 12 else ""
             return False, (
                 f"the driver supports CUDA {driver}, and this CuPy needs CUDA {needed}: "
-                f'update the driver, or pip install "minigrad[cuda{driver}]"'
+                f"update the driver{older}"
             )
         return False, str(error)
     if count == 0:
         return False, "no CUDA device is visible (is CUDA_VISIBLE_DEVICES set?)"
-    return True, f"{count} CUDA device(s)"
+    try:  # what compiles kernels, and what multiplies matrices: CuPy loads them when first needed
+        _ = cupy.cuda.nvrtc.getVersion(), cupy.cuda.cublas
+    except Exception as error:
+        missing = str(error).strip().partition("\n")[0]
+        found = f"CUDA libraries are missing ({missing})"
+        return False, f'{found}: pip install "minigrad[cuda{needed}]"'
+    return True, f"{count} CUDA device{'s' * (count > 1)}"

@@ -5,7 +5,7 @@ The function is Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random n
 key (seed, stream) is four 64-bit words, or eight 32-bit lanes. A draw takes whole blocks, and
 moves the offset past them. So
 
-- the same seed gives the same numbers on every machine, and can on a GPU;
+- the same seed gives the same numbers on every machine, and the same masks on a GPU;
 - a generator is saved, restored and replayed by its three integers;
 - element i of a draw does not depend on how many are drawn, or by whom.
 """
@@ -20,9 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import kernels
+from minigrad.device import CPU, compiled, device, device_of, empty, move, raise_later
 from minigrad.graph import Variable, wrap
 
 _WORD = 2**64
+_launch = kernels.Launcher(compiled)
 
 
 class Generator:
@@ -85,12 +88,18 @@ class Generator:
 
     def words(self, n: int) -> np.ndarray:
         """Draw n uniform 64-bit words (uint64)."""
+        seed, stream, offset = self._pass(n)
         philox = np.random.Philox(
-            key=np.array([self._seed, self._stream], np.uint64),
-            counter=np.array([self._offset, 0, 0, 0], np.uint64),
+            key=np.array([seed, stream], np.uint64),
+            counter=np.array([offset, 0, 0, 0], np.uint64),
         )
-        self._offset = (self._offset + (n + 3) // 4) % _WORD
         return philox.random_raw(n)
+
+    def _pass(self, n: int) -> tuple[int, int, int]:
+        """Move on past n words, in whole blocks; return the state before."""
+        state = self.get_state()
+        self._offset = (self._offset + (n + 3) // 4) % _WORD
+        return state
 
     def lanes(self, n: int) -> np.ndarray:
         """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first."""
@@ -105,15 +114,19 @@ class Generator:
         u, v = self.uniform(2 * n).reshape(n, 2).T
         return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 
-    def keep_mask(self, shape: Sequence[int], p: float) -> np.ndarray:
+    def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
         """Draw booleans that are False with probability p, to within 2⁻³³.
 
         Args:
             shape: the shape of the mask.
             p: 0 to 1. An element is kept where its lane is >= round(p · 2³²).
+            device: where to draw it, and leave it; it is the same mask everywhere.
         """
-        lanes = self.lanes(math.prod(shape))
-        return (lanes >= round(p * 2**32)).reshape(shape)
+        n, threshold = math.prod(shape), round(p * 2**32)
+        if device.type == "cpu":
+            return (self.lanes(n) >= threshold).reshape(shape)
+        state = self._pass((n + 1) // 2)
+        return kernels.keep_mask(_launch, empty(shape, np.bool_, device), state, threshold)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
@@ -168,6 +181,7 @@ def rand(
     *size: Any,
     generator: Generator | None = None,
     dtype: Any = np.float32,
+    device: device | str = CPU,
     requires_grad: bool = False,
 ) -> Any:
     """Return numbers uniform on [0, 1): multiples of 2⁻²⁴ in float32, of 2⁻⁵³ in float64.
@@ -176,6 +190,7 @@ def rand(
         size: ints, or one sequence of ints.
         generator: where to draw from; None for the default generator.
         dtype: a floating-point dtype.
+        device: where to put them; they are drawn on the CPU.
         requires_grad: whether the result is a leaf that collects gradients.
     """
     generator, shape, dtype = generator or default_generator, _shape(size), np.dtype(dtype)
@@ -185,23 +200,29 @@ def rand(
     else:
         bits = 11 if dtype == np.float16 else 24  # all that the mantissa holds: 1.0 is never drawn
         values = (generator.lanes(n) >> np.uint32(32 - bits)) * np.float32(2.0**-bits)
-    return wrap(values.astype(dtype, copy=False).reshape(shape), requires_grad)
+    return wrap(move(values.astype(dtype, copy=False).reshape(shape), device), requires_grad)
 
 
 def randn(
     *size: Any,
     generator: Generator | None = None,
     dtype: Any = np.float32,
+    device: device | str = CPU,
     requires_grad: bool = False,
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
     generator, shape = generator or default_generator, _shape(size)
     values = generator.normal(math.prod(shape)).astype(dtype)
-    return wrap(values.reshape(shape), requires_grad)
+    return wrap(move(values.reshape(shape), device), requires_grad)
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    device: device | str = CPU,
 ) -> Any:
     """Return int64 numbers uniform on low, ..., high - 1: ``randint([low,] high, size)``.
 
@@ -209,6 +230,7 @@ def randint(
         low, high: the range; at most 2⁵³ numbers, each with its probability to within 2⁻⁵³.
         size: an int or a sequence of ints.
         generator: where to draw from; None for the default generator.
+        device: where to put them; they are drawn on the CPU.
 
     Raises:
         TypeError: the size is missing.
@@ -224,13 +246,14 @@ def randint(
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
     shape = _shape((size,))
     u = (generator or default_generator).uniform(math.prod(shape))
-    return wrap((np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape))
+    values = (np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape)
+    return wrap(move(values, device))
 
 
-def randperm(n: int, *, generator: Generator | None = None) -> Any:
+def randperm(n: int, *, generator: Generator | None = None, device: device | str = CPU) -> Any:
     """Return 0, ..., n - 1 in random order (int64): the ranks of n random words."""
     words = (generator or default_generator).words(n)
-    return wrap(np.argsort(words, kind="stable").astype(np.int64, copy=False))
+    return wrap(move(np.argsort(words, kind="stable").astype(np.int64, copy=False), device))
 
 
 def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
@@ -243,11 +266,13 @@ def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
     Raises:
         ValueError: a probability is outside [0, 1], or NaN.
     """
-    p = np.asarray(input.data if isinstance(input, Variable) else input)
-    if not np.all((p >= 0) & (p <= 1)):
-        bad = p[~((p >= 0) & (p <= 1))].flat[0]
-        raise ValueError(f"bernoulli: probabilities must be in [0, 1], got {bad}")
-    lanes = (generator or default_generator).lanes(p.size).reshape(p.shape)
+    p = input.data if isinstance(input, Variable) else np.asarray(input)
+    wrong = ~((p >= 0) & (p <= 1))
+    if not isinstance(p, np.ndarray):
+        raise_later(wrong.any(), ValueError("bernoulli: probabilities must be in [0, 1]"))
+    elif wrong.any():
+        raise ValueError(f"bernoulli: probabilities must be in [0, 1], got {p[wrong].flat[0]}")
+    lanes = move((generator or default_generator).lanes(p.size).reshape(p.shape), device_of(p))
     return wrap((lanes < np.rint(p.astype(np.float64) * 2**32)).astype(p.dtype))
 
 

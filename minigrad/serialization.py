@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.creation import from_numpy
+from minigrad.device import CPU, device
 from minigrad.tensor import Tensor
 from minigrad.utils.files import replacing
 
@@ -50,18 +51,20 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         temporary.write_bytes(data)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, map_location: device | str = CPU) -> Any:
     """Read what `save` wrote, or any safetensors file.
 
     Args:
         path: the file.
+        map_location: the device to put the tensors on, wherever they were saved.
 
     Returns:
-        A dictionary of tensors on the CPU, or what else had been saved.
+        A dictionary of tensors, or what else had been saved.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no safetensors file, or cut short.
+        RuntimeError: the device cannot be used.
         ImportError: safetensors is not installed: ``pip install "minigrad[io]"``.
     """
     module = _safetensors()
@@ -70,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         arrays = module.load(data)
     except Exception as error:  # the library has an exception type of its own
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
-    tensors = {name: from_numpy(array.copy()) for name, array in arrays.items()}
+    tensors = {name: from_numpy(a.copy()).to(map_location) for name, a in arrays.items()}
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     structure = header.get("__metadata__", {}).get(_STRUCTURE)
     return tensors if structure is None else _put_together(json.loads(structure), tensors)

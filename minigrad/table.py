@@ -32,6 +32,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrad import graph
+from minigrad.device import common_device, device_of
 from minigrad.grad_mode import mode
 from minigrad.graph import CONSTANT, Node, Variable, Version
 
@@ -175,7 +176,12 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             if first is None:
                 return function(*args)
 
-            y = function(*values)
+            try:
+                y = function(*values)
+            except (TypeError, ValueError):
+                if (moved := _with_numbers_moved(args, values)) is None:
+                    raise
+                return apply(*moved)
             if type(y) is not np.ndarray and isinstance(y, np.generic):
                 y = np.asarray(y)
             dtype = y.dtype
@@ -218,6 +224,21 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
         return apply  # type: ignore[return-value]
 
     return decorate
+
+
+def _with_numbers_moved(args: tuple[Any, ...], values: list[Any]) -> tuple[Any, ...] | None:
+    """Return an op's arguments with tensors of one number on the GPU where the others are.
+
+    None means that all are where they should be.
+
+    Raises:
+        RuntimeError: the arguments live on several devices.
+    """
+    home = common_device(values)
+    strangers = [isinstance(a, Variable) and device_of(a.data) != home for a in args]
+    if not any(strangers):
+        return None
+    return tuple(a.to(home) if s else a for a, s in zip(args, strangers, strict=True))
 
 
 def numpy_keywords(function: F) -> F:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import autograd, ops
-from minigrad.device import device, device_of, move
+from minigrad.device import device, device_of, fetch, is_array, move
 from minigrad.graph import Variable, result_type, wrap
 from minigrad.inplace import write
 from minigrad.numpy_protocols import array_function, array_ufunc
@@ -137,11 +137,11 @@ class Tensor(Variable):
             raise RuntimeError(
                 f"a Tensor with {self.data.size} elements cannot be converted to Scalar"
             )
-        return self.data.item()
+        return fetch(self.data).item()
 
     def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers."""
-        return self.data.tolist()
+        return fetch(self.data).tolist()
 
     def numpy(self) -> np.ndarray:
         """Return the NumPy array that holds the data: the same memory.
@@ -214,7 +214,9 @@ class Tensor(Variable):
     # ------------------------------------------------------------------ in place
 
     def copy_(self, source: Any) -> Tensor:
-        """Replace the elements by those of ``source``, broadcast and cast."""
+        """Replace the elements by those of ``source``, broadcast, cast and moved."""
+        if isinstance(source, Tensor) and source.device != self.device:
+            source = source.to(self.device)
         return write(self, ops.overwrite, source)
 
     def fill_(self, value: Any) -> Tensor:
@@ -246,7 +248,7 @@ class Tensor(Variable):
         return write(self, ops.relu, self.data)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        write(self, ops.setitem, value, _plain_index(index), self.data)
+        write(self, ops.setitem, value, _plain_index(index, self.data), self.data)
 
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
 
@@ -342,7 +344,7 @@ class Tensor(Variable):
         return self
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _plain_index(index))
+        return ops.getitem(self, _plain_index(index, self.data))
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -363,7 +365,7 @@ class Tensor(Variable):
                 f"Boolean value of Tensor with {self.data.size} values is ambiguous: "
                 "use .any() or .all()"
             )
-        return bool(self.data.item())
+        return bool(self.item())
 
     def __float__(self) -> Any:
         return float(self.item())
@@ -415,7 +417,7 @@ def tensor(
     data: Any,
     *,
     dtype: Any = None,
-    device: device | str = "cpu",
+    device: device | str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Return a tensor with a copy of ``data``.
@@ -423,7 +425,7 @@ def tensor(
     Args:
         data: a number, nested sequences of numbers (or of tensors), an array or a tensor.
         dtype: by default that of an array or tensor; Python floats become float32, ints int64.
-        device: where to put it: ``"cpu"``, ``"cuda"``.
+        device: where to put it: ``"cpu"``, ``"cuda"``; by default where an array or tensor is.
         requires_grad: whether gradients are to be computed for it.
 
     Raises:
@@ -447,7 +449,8 @@ def tensor(
         dtype = np.float32
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
-    result: Tensor = wrap(move(array.astype(dtype or array.dtype), device))
+    array = array.astype(dtype or array.dtype)
+    result: Tensor = wrap(array if device is None else move(array, device))
     return result.requires_grad_(requires_grad)
 
 
@@ -480,8 +483,8 @@ def _ints(shape: tuple[Any, ...]) -> Sequence[int]:
     return shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
 
 
-def _plain_index(index: Any) -> tuple[Any, ...]:
-    """Return an index as a tuple of what arrays understand, such that the result is an array."""
+def _plain_index(index: Any, data: Any) -> tuple[Any, ...]:
+    """Return an index as a tuple of what ``data`` understands, such that the result is an array."""
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(
         (p.data if isinstance(p, Tensor) else np.asarray(p)).copy()
@@ -489,4 +492,17 @@ def _plain_index(index: Any) -> tuple[Any, ...]:
         else p
         for p in parts
     )
+    if not isinstance(data, np.ndarray):
+        plain = _on_device(plain, data)
     return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)
+
+
+def _on_device(index: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
+    """Return an index with its arrays where ``data`` is, on a GPU.
+
+    What comes from the host is checked there: a GPU would not raise, but wrap it.
+    """
+    arrays = [p for p in index if is_array(p)]
+    if arrays and all(isinstance(p, np.ndarray) for p in arrays):
+        np.broadcast_to(np.False_, data.shape)[index]
+    return tuple(move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in index)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from minigrad.device import CPU
 from minigrad.grad_mode import no_grad
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
@@ -84,7 +85,8 @@ def fit(
 
     Raises:
         FloatingPointError: the loss of a batch is not finite. The parameters are left as they were
-            before that batch's update.
+            before that batch's update; on a GPU, whose losses are read once an epoch, as they were
+            at the end of that epoch.
     """
     history = History()
     # shuffling for an evaluation would only cost time, and random numbers
@@ -146,7 +148,9 @@ def evaluate(
     Raises:
         ValueError: there are no examples.
     """
-    total = correct = examples = 0.0
+    total: Any = 0.0
+    correct: Any = 0.0
+    examples = 0
     with no_grad(), _mode(net, training=False):
         for x, y in data_iter:
             y_hat = net(x)
@@ -156,7 +160,8 @@ def evaluate(
             examples += len(y)
     if not examples:
         raise ValueError("cannot evaluate on no examples: the data iterator is empty")
-    return total / examples if loss is not None else math.nan, correct / examples
+    mean = float(total) / examples if loss is not None else math.nan
+    return mean, float(correct) / examples
 
 
 def evaluate_accuracy(net: Callable[[Any], Tensor], data_iter: Iterable[Any]) -> float:
@@ -173,17 +178,16 @@ def _train_epoch(
     bar: Any,
 ) -> tuple[float, float]:
     """Go through the data once; return mean loss and accuracy of the batches as they were met."""
-    total = correct = examples = 0.0
+    total: Any = 0.0
+    correct: Any = 0.0
+    examples = 0
     with _mode(net, training=True):
         for batch, (x, y) in enumerate(train_iter):
             y_hat = net(x)
             losses = loss(y_hat, y)
             summed = _summed(losses, len(y))
-            if not math.isfinite(summed):
-                raise FloatingPointError(
-                    f"the loss became {summed / len(y)} in batch {batch + 1} of epoch {epoch + 1}: "
-                    "training stopped. Try a smaller learning rate, or other initial weights."
-                )
+            if isinstance(summed, float):
+                _check_finite(summed / len(y), f"batch {batch + 1} of epoch {epoch + 1}")
             if isinstance(updater, Optimizer):
                 updater.zero_grad()
                 losses.mean().backward()
@@ -197,21 +201,36 @@ def _train_epoch(
             bar.update()
     if not examples:
         raise ValueError("cannot train on no examples: the data iterator is empty")
-    return total / examples, correct / examples
+    mean = float(total) / examples
+    _check_finite(mean, f"epoch {epoch + 1}")
+    return mean, float(correct) / examples
+
+
+def _check_finite(loss: float, where: str) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss became {loss} in {where}: training stopped. "
+            "Try a smaller learning rate, or other initial weights."
+        )
 
 
 def _on(device: Any, batches: Iterable[Any]) -> Iterable[Any]:
     return batches if device is None else ((x.to(device), y.to(device)) for x, y in batches)
 
 
-def _summed(losses: Tensor, examples: int) -> float:
+def _summed(losses: Tensor, examples: int) -> Any:
     """Return the sum over the examples, of losses that may be their mean already."""
     value = losses.detach()
-    return float(value) * examples if value.ndim == 0 else float(value.sum())
+    return _number(value) * examples if value.ndim == 0 else _number(value.sum())
 
 
-def _correct(y_hat: Tensor, y: Tensor) -> int:
-    return int((y_hat.detach().argmax(dim=1) == y).sum())
+def _correct(y_hat: Tensor, y: Tensor) -> Any:
+    return _number((y_hat.detach().argmax(dim=1) == y).sum())
+
+
+def _number(value: Tensor) -> Any:
+    """Return the number in a tensor; on a GPU, which the host would wait for, the tensor itself."""
+    return value.item() if value.device == CPU else value.double()
 
 
 @contextlib.contextmanager

@@ -18,9 +18,27 @@ class FakeError(RuntimeError):
     """What CuPy's runtime raises."""
 
 
-def fake_cupy(count=1, driver=13000, runtime=13000, error=None):
-    """A module that answers the questions about the GPU, and counts how often it is asked."""
+def stand_in(count=1, driver=13000, runtime=13000, error=None, nvrtc=None, cublas=None):
+    """A module that answers the questions about the GPU, and counts how often it is asked.
+
+    Args:
+        count, driver, runtime: its answers.
+        error: what it raises, in words, when asked for the number of devices.
+        nvrtc, cublas: what these libraries raise when they are loaded.
+    """
     asked = []
+
+    class Cuda:
+        @property
+        def cublas(self):
+            if cublas is not None:
+                raise cublas
+            return "loaded"
+
+    def version():
+        if nvrtc is not None:
+            raise nvrtc
+        return 13, 0
 
     def get_device_count():
         asked.append("count")
@@ -30,13 +48,13 @@ def fake_cupy(count=1, driver=13000, runtime=13000, error=None):
 
     cupy = types.ModuleType("cupy")
     cupy.asked = asked
-    cupy.cuda = types.SimpleNamespace(
-        runtime=types.SimpleNamespace(
-            CUDARuntimeError=FakeError,
-            getDeviceCount=get_device_count,
-            driverGetVersion=lambda: driver,
-            runtimeGetVersion=lambda: runtime,
-        )
+    cupy.cuda = Cuda()
+    cupy.cuda.nvrtc = types.SimpleNamespace(getVersion=version)
+    cupy.cuda.runtime = types.SimpleNamespace(
+        CUDARuntimeError=FakeError,
+        getDeviceCount=get_device_count,
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: runtime,
     )
     return cupy
 
@@ -155,14 +173,31 @@ def test_the_extras_that_the_message_names_exist():
 
 FAILURES = {
     "not installed": (lambda: None, NOT_INSTALLED),
-    "no driver": (lambda: fake_cupy(error="cudaErrorNoDriver", driver=0), "no NVIDIA driver"),
+    "no driver": (lambda: stand_in(error="cudaErrorNoDriver", driver=0), "no NVIDIA driver"),
     "an old driver": (
-        lambda: fake_cupy(error="cudaErrorInsufficientDriver", driver=12040),
+        lambda: stand_in(error="cudaErrorInsufficientDriver", driver=12040),
         r"driver supports CUDA 12, and this CuPy needs CUDA 13: update the driver, or "
-        r'pip install "minigrad\[cuda12\]"',
+        r'pip install "minigrad\[cuda12\]"$',
     ),
-    "no device": (lambda: fake_cupy(count=0), "no CUDA device is visible.*CUDA_VISIBLE_DEVICES"),
-    "another error": (lambda: fake_cupy(error="the GPU has fallen off the bus"), "fallen off"),
+    "a driver too old for any extra": (
+        lambda: stand_in(error="cudaErrorInsufficientDriver", driver=11080),
+        "driver supports CUDA 11, and this CuPy needs CUDA 13: update the driver$",
+    ),
+    "no device": (lambda: stand_in(count=0), "no CUDA device is visible.*CUDA_VISIBLE_DEVICES"),
+    "no compiler": (
+        lambda: stand_in(nvrtc=RuntimeError("no libnvrtc.so.13\nlooked everywhere")),
+        r"CUDA libraries are missing \(no libnvrtc.so.13\): "
+        r'pip install "minigrad\[cuda13\]"$',
+    ),
+    "no cuBLAS": (
+        lambda: stand_in(cublas=ImportError("libcublas.so.12"), runtime=12090),
+        r'CUDA libraries are missing \(libcublas.so.12\): pip install "minigrad\[cuda12\]"$',
+    ),
+    "another error": (lambda: stand_in(error="the GPU has fallen off the bus"), "fallen off"),
+    "not even an error of CUDA's": (
+        lambda: types.ModuleType("cupy"),
+        "CuPy failed when it was asked for a GPU: .*no attribute 'cuda'",
+    ),
 }
 
 
@@ -170,25 +205,51 @@ FAILURES = {
 def test_every_reason_why_there_is_no_gpu_is_given_in_words(make, reason, install):
     install(make())
     usable, text = cuda_status()
-    assert usable is False
+    assert usable is mg.cuda.is_available() is False
+    assert mg.cuda.status() == text
     with pytest.raises(RuntimeError, match=rf"^cannot use device 'cuda': .*{reason}"):
         move(np.ones(1), "cuda")
     with pytest.raises(RuntimeError, match=re.escape(text)):
         mg.ones(1).cuda()
 
 
-@pytest.mark.parametrize("count", [1, 8])
-def test_a_usable_gpu_is_reported(count, install):
-    install(fake_cupy(count=count))
-    assert cuda_status() == (True, f"{count} CUDA device(s)")
+@pytest.mark.parametrize(("count", "words"), [(1, "1 CUDA device"), (8, "8 CUDA devices")])
+def test_a_usable_gpu_is_reported(count, words, install):
+    install(stand_in(count=count))
+    assert cuda_status() == (True, words)
+    assert mg.cuda.is_available()
+    assert mg.cuda.status() == words
+    assert mg.cuda.device_count() == count
+
+
+def test_without_a_gpu_there_are_no_devices_and_no_memory_and_the_rest_says_why(install):
+    install(stand_in(error="cudaErrorNoDriver", driver=0))
+    cuda = mg.cuda
+    assert cuda.device_count() == cuda.memory_allocated() == cuda.memory_reserved(0) == 0
+    cuda.empty_cache()
+    for ask in (cuda.current_device, cuda.synchronize, cuda.get_device_name):
+        with pytest.raises(RuntimeError, match="cannot use device 'cuda': no NVIDIA driver"):
+            ask()
+    with pytest.raises(RuntimeError, match="cannot use device 'cuda:1'"):
+        cuda.get_device_name(1)
+
+
+def test_a_module_that_cupy_needs_and_that_is_missing_is_not_taken_for_cupy(install, tmp_path):
+    (tmp_path / "cupy.py").write_text("import surely_not_installed")
+    install(None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "cupy")
+        patch.syspath_prepend(tmp_path)
+        text = cuda_status()[1]
+    assert text.startswith("CuPy is installed but cannot be imported: No module named 'surely_not")
 
 
 def test_an_old_driver_of_the_same_major_version_is_no_reason_to_change_the_extra(install):
-    install(fake_cupy(error="something else", driver=13010, runtime=13000))
+    install(stand_in(error="something else", driver=13010, runtime=13000))
     assert cuda_status() == (False, "something else")
 
 
-@pytest.mark.parametrize("make", [lambda: fake_cupy(), lambda: fake_cupy(error="x", driver=0)])
+@pytest.mark.parametrize("make", [lambda: stand_in(), lambda: stand_in(error="x", driver=0)])
 def test_the_status_is_asked_for_once(make, install):
     cupy = install(make())
     first = cuda_status()

@@ -98,7 +98,7 @@ EXPERIMENT = Experiment(
     settings=(
         "784-n-n-10, first 10,000 images, 30 epochs; n = 1024 with p = 0.5 after both layers, "
         "n = 64, 256 and 1024 without; each arm at the learning rate, of three, that is best on "
-        "validation images with seeds of its own. (The quick look halves n, and takes 3 epochs of smaller batches.)"
+        "validation images with seeds of its own. (The quick look halves n, and is shorter.)"
     ),
     criterion=(
         "The paired difference in test accuracy to the better of the two smaller networks: "

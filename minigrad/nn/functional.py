@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.device import device_of, move
+from minigrad.device import device_of, raise_later
 from minigrad.graph import Variable
 from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
@@ -105,8 +105,8 @@ def dropout(
     elif p == 1:
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
-        keep = (generator or default_generator).keep_mask(input.shape, p)
-        keep = move(keep, device_of(_array(input)))
+        draw = (generator or default_generator).keep_mask
+        keep = draw(input.shape, p, device=device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
         return ops.masked_scale(input, keep, scale)
@@ -116,7 +116,7 @@ def dropout(
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
-    keep: Any = mask if isinstance(mask, Variable) else np.asarray(mask)
+    keep: Any = mask if hasattr(mask, "dtype") else np.asarray(mask)
     if keep.dtype != np.bool_:
         raise TypeError(f"dropout's mask must be boolean (True keeps), got {keep.dtype}")
     lead = len(shape) - keep.ndim
@@ -229,7 +229,11 @@ def _reduce(losses: Any, reduction: str, count: Any) -> Any:
     if reduction == "sum":
         return losses.sum()
     # nothing counted: the mean is NaN, and gradients are zeros, not NaN as of a division by 0
-    return losses.sum() / count if count else losses.sum() + math.nan
+    if isinstance(count, (float, np.generic)):
+        return losses.sum() / count if count else losses.sum() + math.nan
+    nothing = count == 0  # known to the GPU alone: the host does not wait for it
+    nan_then = np.where(nothing, math.nan, -0.0).astype(losses.dtype)  # x + -0.0 is x, always
+    return losses.sum() / np.where(nothing, 1, count) + nan_then
 
 
 def _class_dim(input: Any) -> int:
@@ -255,13 +259,9 @@ def _class_targets(
     if labels.dtype.kind not in "iu":
         raise TypeError(f"expected class indices as integers, got {labels.dtype}")
     counted = labels != ignore_index
-    wrong = counted & ((labels < 0) | (labels >= classes))
-    if wrong.any():
-        raise IndexError(
-            f"Target {labels[wrong][0]} is out of bounds: expected class indices from 0 to "
-            f"{classes - 1}, or ignore_index={ignore_index}"
-        )
-    q = np.expand_dims(labels, dim) == _per_class(np.arange(classes), input.ndim, dim)
+    _check_labels(labels, counted, classes, ignore_index)
+    every = np.arange(classes, like=labels)
+    q = np.expand_dims(labels, dim) == _per_class(every, input.ndim, dim)
     q &= np.expand_dims(counted, dim)
     count = counted.sum()
     if weight is not None:
@@ -274,5 +274,19 @@ def _class_targets(
     return (q if weight is None else q * factors).astype(logits.dtype), count
 
 
+def _check_labels(labels: Any, counted: Any, classes: int, ignore_index: int) -> None:
+    """Raise IndexError if a label that counts is out of range: at once, or later from a GPU."""
+    wrong = counted & ((labels < 0) | (labels >= classes))
+    on_host = isinstance(labels, np.ndarray)
+    if on_host and not wrong.any():
+        return
+    bounds = f"expected class indices from 0 to {classes - 1}, or ignore_index={ignore_index}"
+    if on_host:
+        raise IndexError(f"Target {labels[wrong][0]} is out of bounds: {bounds}")
+    raise_later(wrong.any(), IndexError(f"A target is out of bounds: {bounds}"))
+
+
 def _array(t: Any) -> Any:
-    return t.data if isinstance(t, Variable) else np.asarray(t)
+    if isinstance(t, Variable):
+        return t.data
+    return np.asarray(t) if isinstance(t, np.generic) else t

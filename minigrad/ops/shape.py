@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.device import add_at
 from minigrad.table import differentiable, numpy_keywords
 
 
@@ -83,7 +84,7 @@ def _scatter(x: Any, shape: Sequence[int], index: Any) -> Any:
     y = np.zeros_like(x, shape=shape)
     parts = index if isinstance(index, tuple) else (index,)
     if any(isinstance(i, list) or getattr(i, "dtype", np.bool_) != np.bool_ for i in parts):
-        np.add.at(y, index, x)  # an array of integers may name one place twice
+        add_at(y, index, x)  # an array of integers may name one place twice
     else:
         y[index] = x
     return y
@@ -113,7 +114,7 @@ def take_along_dim(x: Any, indices: Any, dim: Any) -> Any:
 def _scatter_along(x: Any, shape: Sequence[int], indices: Any, dim: Any) -> Any:
     """Return zeros of ``shape`` with ``x`` added at what `take_along_dim` takes: its transpose."""
     y = np.zeros_like(x, shape=shape)
-    np.add.at(y, _along(shape, indices, dim), x)
+    add_at(y, _along(shape, indices, dim), x)
     return y
 
 

@@ -77,7 +77,8 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over settings and state that `state_dict` returned; tensors are copied.
+        """Take over settings and state that `state_dict` returned; tensors are copied, to
+        where the parameters are.
 
         Raises:
             ValueError: the groups have other sizes; then nothing has been changed.
@@ -89,7 +90,8 @@ class Optimizer:
         parameters = self._parameters()
         state = {
             parameters[int(i)]: {
-                k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in values.items()
+                k: v.detach().clone().to(parameters[int(i)].device) if isinstance(v, Tensor) else v
+                for k, v in values.items()
             }
             for i, values in state_dict["state"].items()
         }

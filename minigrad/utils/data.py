@@ -7,12 +7,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minigrad.device import CPU, device, move
 from minigrad.random import Generator, randperm
 from minigrad.tensor import Tensor
 
 
 class Dataset(Protocol):
-    """What a `DataLoader` asks of a data set."""
+    """What a `DataLoader` asks of a data set.
+
+    One whose examples live on a GPU says so by an attribute ``device``; its indices live there too.
+    """
 
     def __len__(self) -> int: ...
 
@@ -34,6 +38,15 @@ class TensorDataset:
         if len({len(t) for t in tensors}) != 1:
             raise ValueError(f"Size mismatch between tensors: {[t.shape for t in tensors]}")
         self.tensors = tensors
+
+    @property
+    def device(self) -> device:
+        """Where the examples are."""
+        return self.tensors[0].device
+
+    def to(self, target: Any) -> TensorDataset:
+        """Return the data set on another device."""
+        return TensorDataset(*(t.to(target) for t in self.tensors))
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -92,5 +105,6 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         n = len(self.dataset)
         order = randperm(n, generator=self.generator).numpy() if self.shuffle else np.arange(n)
+        order = move(order, getattr(self.dataset, "device", CPU))  # a GPU gathers: one copy a loop
         for i in range(len(self)):
             yield self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]

@@ -1,0 +1,170 @@
+// Dropout: the keep mask of Philox4x64-10, and x * keep * scale, in one pass over memory.
+//
+// A thread computes one Philox block, which decides eight neighbouring elements, and a warp the 256
+// elements of a tile. It then walks over its tile in steps of 16 bytes a thread, neighbours side by
+// side, as memory likes it; a shuffle fetches the decisions from the thread that has made them.
+
+using u32 = unsigned int;
+using u64 = unsigned long long;
+using i64 = long long;
+
+// ------------------------------------------------------------------------- elements
+
+// Neighbours that are moved at once.
+template <typename T, int N>
+struct alignas(N * sizeof(T)) Pack {
+    T at[N];
+};
+
+// Moving at once needs an address that is a multiple of the size, and all elements inside the array.
+template <typename T, int N>
+__device__ bool moves_at_once(const T* array, i64 first, i64 end) {
+    return first + N <= end && (u64)(array + first) % sizeof(Pack<T, N>) == 0;
+}
+
+template <typename T, int N>
+__device__ Pack<T, N> load(const T* array, i64 first, i64 end) {
+    if (moves_at_once<T, N>(array, first, end)) return *(const Pack<T, N>*)(array + first);
+    Pack<T, N> pack = {};
+    #pragma unroll
+    for (int j = 0; j < N; ++j)
+        if (first + j < end) pack.at[j] = array[first + j];
+    return pack;
+}
+
+template <typename T, int N>
+__device__ void store(T* array, Pack<T, N> pack, i64 first, i64 end) {
+    if (moves_at_once<T, N>(array, first, end)) {
+        *(Pack<T, N>*)(array + first) = pack;
+        return;
+    }
+    #pragma unroll
+    for (int j = 0; j < N; ++j)
+        if (first + j < end) array[first + j] = pack.at[j];
+}
+
+// IEEE half precision in 16 bits, converted here: the CUDA header for it is not at hand everywhere.
+struct float16 {
+    unsigned short bits;
+};
+
+__device__ float widened(float16 h) {
+    const u32 sign = (u32)(h.bits & 0x8000) << 16, rest = h.bits & 0x7fff;
+    if (rest >= 0x7c00) return __uint_as_float(sign | 0x7f800000 | (rest << 13));  // infinity, NaN
+    if (rest >= 0x0400) return __uint_as_float(sign | ((rest << 13) + (112 << 23)));
+    const float magnitude = (float)rest * 0x1p-24f;  // zero and subnormal
+    return sign ? -magnitude : magnitude;
+}
+
+// Rounds to nearest, ties to even.
+__device__ float16 narrowed(float f) {
+    const u32 bits = __float_as_uint(f), sign = bits >> 16 & 0x8000;
+    u32 rest = bits & 0x7fffffff;
+    if (rest > 0x7f800000)
+        rest = 0x7e00;  // NaN
+    else if (rest >= 0x477ff000)
+        rest = 0x7c00;  // from 65520 on: infinity
+    else if (rest < 0x38800000)
+        rest = __float2uint_rn(fabsf(f) * 0x1p24f);  // below 2^-14: multiples of 2^-24
+    else
+        rest = (rest - (112 << 23) + 0xfff + (rest >> 13 & 1)) >> 13;
+    return {(unsigned short)(sign | rest)};
+}
+
+// x * keep * scale as it stands: a dropped NaN or infinity is NaN, a dropped negative number -0.
+template <typename T>
+__device__ T masked(T x, bool keep, T scale) {
+    return x * (keep ? T(1) : T(0)) * scale;
+}
+
+__device__ float16 masked(float16 x, bool keep, float16 scale) {
+    return narrowed(masked(widened(x), keep, widened(scale)));  // rounded once: 22 bits fit a float
+}
+
+// ------------------------------------------------------------------------- decisions
+
+constexpr int LANES = 8;  // of 32 bits in a Philox block: one for each element
+
+// Two decisions from the two halves of a word. The threshold may be 2^32, which no lane reaches.
+__device__ u32 decided(u64 word, u64 threshold) {
+    return (u32)((word & 0xffffffff) >= threshold) | (u32)((word >> 32) >= threshold) << 1;
+}
+
+// Bit j says whether element j of the block is kept.
+//
+// Philox4x64-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
+// The key is (seed, stream), the counter offset + 1 + block, in 128 bits of its 256.
+__device__ u32 keep_bits(u64 seed, u64 stream, u64 offset, u64 threshold, u64 block) {
+    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = 0, d = 0;
+    #pragma unroll
+    for (int round = 0; round < 10; ++round) {
+        const u64 by_a = 0xD2E7470EE14C6C93, by_c = 0xCA5A826395121157;
+        const u64 high_a = __umul64hi(by_a, a), low_a = by_a * a;
+        const u64 high_c = __umul64hi(by_c, c), low_c = by_c * c;
+        a = high_c ^ b ^ seed;
+        b = low_c;
+        c = high_a ^ d ^ stream;
+        d = low_a;
+        seed += 0x9E3779B97F4A7C15;
+        stream += 0xBB67AE8584CAA73B;
+    }
+    return decided(a, threshold) | decided(b, threshold) << 2 | decided(c, threshold) << 4 |
+           decided(d, threshold) << 6;
+}
+
+template <int N>
+__device__ Pack<bool, N> unpacked(u32 bits) {
+    Pack<bool, N> keep;
+    #pragma unroll
+    for (int j = 0; j < N; ++j) keep.at[j] = bits >> j & 1;
+    return keep;
+}
+
+__device__ i64 thread_number() {
+    return (i64)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+// ------------------------------------------------------------------------- kernels
+
+// keep[i] = lane i of the draw >= threshold
+__global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u64 threshold) {
+    const i64 block = thread_number();
+    if (LANES * block >= n) return;
+    const u32 bits = keep_bits(seed, stream, offset, threshold, block);
+    store(keep, unpacked<LANES>(bits), LANES * block, n);
+}
+
+// keep[i] = lane i of the draw >= threshold; y[i] = x[i] * keep[i] * scale; y may be x
+template <typename T>
+__global__ void dropout_forward(const T* x, T* y, bool* keep, i64 n, T scale, u64 seed, u64 stream,
+                                u64 offset, u64 threshold) {
+    constexpr int N = 16 / sizeof(T);
+    const int lane = threadIdx.x % 32;
+    const i64 block = thread_number(), tile = LANES * (block - lane);
+    if (tile >= n) return;  // the whole warp at once: all of it is needed for the shuffles
+    const u32 bits = keep_bits(seed, stream, offset, threshold, block);
+    #pragma unroll
+    for (int step = 0; step < LANES / N; ++step) {
+        const int e = N * (32 * step + lane);  // the first of this thread's elements in the tile
+        const u32 own = __shfl_sync(0xffffffff, bits, e / LANES) >> e % LANES;
+        const Pack<bool, N> kept = unpacked<N>(own);
+        Pack<T, N> pack = load<T, N>(x, tile + e, n);
+        #pragma unroll
+        for (int j = 0; j < N; ++j) pack.at[j] = masked(pack.at[j], kept.at[j], scale);
+        store(y, pack, tile + e, n);
+        store(keep, kept, tile + e, n);
+    }
+}
+
+// y[i] = x[i] * keep[i] * scale; y may be x
+template <typename T>
+__global__ void masked_scale(const T* x, const bool* keep, T* y, i64 n, T scale) {
+    constexpr int N = 16 / sizeof(T);
+    const i64 first = N * thread_number();
+    if (first >= n) return;
+    const Pack<bool, N> kept = load<bool, N>(keep, first, n);
+    Pack<T, N> pack = load<T, N>(x, first, n);
+    #pragma unroll
+    for (int j = 0; j < N; ++j) pack.at[j] = masked(pack.at[j], kept.at[j], scale);
+    store(y, pack, first, n);
+}

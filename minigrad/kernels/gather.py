@@ -1,0 +1,89 @@
+"""Batches from a data set of bytes that lives on the device."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels.flag import set_flag, wrong_index
+from minigrad.kernels.launch import (
+    Launcher,
+    Layout,
+    Plan,
+    Source,
+    c_name,
+    check,
+    check_is,
+    groups,
+    layout,
+    planned,
+)
+
+_INDICES = ("int", "long long")
+SOURCE = Source("gather.cu", tuple(f"gather_rows<{index}>" for index in _INDICES))
+_THREADS = 256
+_FLOAT = np.dtype(np.float32)  # quicker than the type when an array is made
+
+
+def gather_rows_in_numpy(
+    data: np.ndarray, index: np.ndarray, wrong: np.ndarray, divisor: float = 255.0
+) -> np.ndarray:
+    """Define `gather_rows`: data[index] / divisor in float32; NaN for an index out of range."""
+    bad = (index < 0) | (index >= len(data))
+    set_flag(wrong, index[bad])
+    out = data[np.where(bad, 0, index)] / np.float32(divisor)
+    out[bad] = np.nan
+    return out
+
+
+def gather_rows(launch: Launcher, data: Any, index: Any, wrong: Any, divisor: float = 255.0) -> Any:
+    """Return rows of a data set as floats; see `gather_rows_in_numpy`.
+
+    Args:
+        launch: what launches.
+        data: uint8, (n, ...), n being at least 1.
+        index: int32 or int64, 1-D, from 0 to n - 1.
+        wrong: a flag (`minigrad.kernels.flag`) that indices out of range set; their rows are NaN.
+        divisor: what bytes are divided by.
+
+    Returns:
+        float32, (len(index), ...).
+    """
+    plan = _plan(layout(data), layout(index), layout(wrong), divisor)
+    out = np.empty_like(data, shape=index.shape + data.shape[1:], dtype=_FLOAT)
+    launch(plan, (data, index, out, wrong))
+    return out
+
+
+@planned
+def _plan(data: Layout, index: Layout, wrong: Layout, divisor: float) -> Plan:
+    name, shape, batch = "gather_rows", data[1], index[1]
+    check(name, data=data, index=index, wrong=wrong)
+    check_is(name, "data", data, np.uint8, shape)
+    t = c_name(name, "index", index, *_INDICES)
+    check_is(name, "wrong", wrong, np.uint64, (1,))
+    if len(batch) != 1 or not shape or shape[0] == 0:
+        raise ValueError(
+            f"{name} needs data with rows and a 1-D index, got shapes {shape} and {batch}"
+        )
+    columns = math.prod(shape[1:])
+    grid = (batch[0], groups(columns, _THREADS))
+    scalars = (np.int64(shape[0]), np.int64(columns), np.float32(divisor))
+    return Plan(SOURCE, f"{name}<{t}>", grid, (_THREADS,), scalars)
+
+
+def raise_wrong_row(wrong: Any, rows: int) -> None:
+    """Raise if a flag says that an index was out of range; this waits for the device.
+
+    Args:
+        wrong: the flag that `gather_rows` was given, once or often.
+        rows: for the message.
+
+    Raises:
+        IndexError: there was such an index.
+    """
+    index = wrong_index(wrong)
+    if index is not None:
+        raise IndexError(f"row {index} is out of bounds: expected indices from 0 to {rows - 1}")

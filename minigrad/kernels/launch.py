@@ -1,0 +1,192 @@
+"""From arrays to a launch: who compiles a kernel, and what is checked before it runs.
+
+A GPU checks nothing: an array of another dtype is read as garbage, a view as if it were contiguous,
+a Python float is passed as a double whatever the kernel expects. So every kernel has a wrapper that
+looks at its arrays, casts its scalars, and says what is wrong in words. As a training step repeats
+the launches of the step before, all that follows from dtypes and shapes is found out once, and kept
+as a `Plan`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+#: What sources are compiled with. A product and a sum stay two roundings, as they are in NumPy.
+OPTIONS = ("--std=c++17", "--fmad=false")
+
+#: A pointer to nothing, for a kernel's argument that may be left out.
+NULL = np.uint64(0)
+
+C_NAMES: dict[np.dtype[Any], str] = {
+    np.dtype(np.float16): "float16",
+    np.dtype(np.float32): "float",
+    np.dtype(np.float64): "double",
+    np.dtype(np.int32): "int",
+    np.dtype(np.int64): "long long",
+}
+
+Function: TypeAlias = Callable[[tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None]
+
+
+class Module(Protocol):
+    """Compiled kernels: ``cupy.RawModule`` is one."""
+
+    def get_function(self, name: str, /) -> Function:
+        """Return the kernel of that name, called as ``function(grid, block, arguments)``."""
+
+
+#: Compiles: ``load(source, options, names)``, the names being all that will be asked for.
+Load: TypeAlias = Callable[[str, tuple[str, ...], tuple[str, ...]], Module]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of kernels.
+
+    Args:
+        file: its name in this folder.
+        kernels: every kernel in it, with the types that templates are compiled for.
+    """
+
+    file: str
+    kernels: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return the CUDA source."""
+        return files(__package__).joinpath(self.file).read_text(encoding="utf-8")
+
+
+class Plan(NamedTuple):
+    """A launch, but for its arrays.
+
+    Args:
+        source, kernel: where it is, and which of its kernels.
+        grid, block: how many blocks, and how many threads in each, along up to 3 dimensions.
+        scalars: what follows the arrays among the arguments, of exactly the kernel's types.
+    """
+
+    source: Source
+    kernel: str
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    scalars: tuple[np.generic, ...] = ()
+
+
+#: Makes a function of layouts and settings remember its plans.
+planned = functools.lru_cache(maxsize=1024)
+
+
+class Launcher:
+    """Launches kernels, each file compiled when one of its kernels is first needed.
+
+    Args:
+        load: what compiles. With CuPy it is ``lambda source, options, names: cupy.RawModule(
+            code=source, options=options, name_expressions=names)``.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._modules: dict[str, Module] = {}
+        self._functions: dict[str, Function] = {}
+
+    def __call__(
+        self, plan: Plan, arrays: tuple[Any, ...], more: tuple[np.generic, ...] = ()
+    ) -> None:
+        """Launch a kernel, unless the grid is empty.
+
+        Args:
+            plan: which, and how.
+            arrays: its first arguments; after them come the plan's scalars.
+            more: its last arguments, which no plan foresees.
+        """
+        if 0 not in plan.grid:
+            function = self._functions.get(plan.kernel) or self._function(plan)
+            function(plan.grid, plan.block, arrays + plan.scalars + more)
+
+    def _function(self, plan: Plan) -> Function:
+        file = plan.source.file
+        if file not in self._modules:
+            self._modules[file] = self._load(plan.source.text(), OPTIONS, plan.source.kernels)
+        function = self._functions[plan.kernel] = self._modules[file].get_function(plan.kernel)
+        return function
+
+
+def groups(n: int, size: int) -> int:
+    """Return how many groups of ``size`` hold n things."""
+    return -(-n // size)
+
+
+# ------------------------------------------------------------------------- what arrays have to be
+
+#: Dtype, shape, whether C-contiguous, and the number of the device.
+Layout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...], bool, int]
+
+
+def layout(array: Any) -> Layout:
+    """Return what a plan has to know of an array."""
+    return array.dtype, array.shape, array.flags.c_contiguous, array.data.device_id
+
+
+def check(kernel: str, **arrays: Layout | None) -> None:
+    """Raise unless arrays are what any kernel needs.
+
+    Args:
+        kernel: who asks, for messages.
+        arrays: by the names that the caller knows them by; None for one that is left out.
+
+    Raises:
+        ValueError: one is not C-contiguous.
+        RuntimeError: they are on different devices.
+    """
+    given = {name: array for name, array in arrays.items() if array is not None}
+    for name, (_, shape, contiguous, _) in given.items():
+        if not contiguous:
+            raise ValueError(
+                f"{kernel} needs a C-contiguous {name}, got a view of shape {shape} that is not; "
+                "use np.ascontiguousarray"
+            )
+    devices = {name: device for name, (*_, device) in given.items()}
+    first = next(iter(devices.values()))
+    for name, device in devices.items():
+        if device != first:
+            raise RuntimeError(
+                "Expected all tensors to be on the same device, but found at least two devices, "
+                f"cuda:{first} and cuda:{device}! (argument {name} of {kernel})"
+            )
+
+
+def c_name(kernel: str, name: str, array: Layout, *allowed: str) -> str:
+    """Return the C type of an array's elements.
+
+    Args:
+        kernel, name: who asks and for which array, for messages.
+        array: its layout.
+        allowed: the C types that will do.
+
+    Raises:
+        TypeError: it is none of them.
+    """
+    found = C_NAMES.get(array[0], "")
+    if found not in allowed:
+        known = " or ".join(dtype.name for dtype, c in C_NAMES.items() if c in allowed)
+        raise TypeError(f"{kernel} needs {name} of dtype {known}, got {array[0]}")
+    return found
+
+
+def check_is(kernel: str, name: str, array: Layout, dtype: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless an array has that very dtype and shape.
+
+    Raises:
+        TypeError: the dtype is another.
+        ValueError: the shape is another.
+    """
+    if array[0] != dtype:
+        raise TypeError(f"{kernel} needs {name} of dtype {np.dtype(dtype)}, got {array[0]}")
+    if array[1] != shape:
+        raise ValueError(f"{kernel} needs {name} of shape {shape}, got {array[1]}")

@@ -1,0 +1,159 @@
+"""Stochastic gradient descent on all parameters of a group in one launch."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.kernels.launch import (
+    Launcher,
+    Layout,
+    Plan,
+    Source,
+    c_name,
+    check,
+    check_is,
+    groups,
+    layout,
+    planned,
+)
+
+SOURCE = Source("sgd.cu", ("sgd_step<float>", "sgd_step<double>"))
+_TENSORS, _CHUNK = 96, 2048  # as in the source
+
+#: The struct of the same name in the source.
+TENSORS = np.dtype(
+    [
+        ("parameter", np.uint64, _TENSORS),
+        ("gradient", np.uint64, _TENSORS),
+        ("buffer", np.uint64, _TENSORS),
+        ("size", np.int64, _TENSORS),
+        ("first_block", np.int32, _TENSORS + 1),
+        ("fresh", np.bool_, _TENSORS),
+    ],
+    align=True,
+)
+
+#: Parameter, gradient and buffer, as layouts and as addresses; whether the buffer is to be filled.
+Entry: TypeAlias = tuple[Layout, Layout, Layout | None, int, int, int, bool]
+
+
+def sgd_step_in_numpy(
+    parameter: np.ndarray,
+    gradient: np.ndarray,
+    buffer: np.ndarray | None,
+    fresh: bool,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+) -> None:
+    """Define what `sgd_step` does to one parameter and its momentum buffer, both in place."""
+    g = -gradient if maximize else gradient
+    if weight_decay:
+        g = g + weight_decay * parameter
+    if buffer is not None:
+        buffer[...] = g if fresh else buffer * momentum + (1 - dampening) * g
+        g = g + momentum * buffer if nesterov else buffer
+    parameter -= lr * g
+
+
+def sgd_step(
+    launch: Launcher,
+    parameters: Sequence[Any],
+    gradients: Sequence[Any],
+    buffers: Sequence[Any] | None = None,
+    fresh: Sequence[bool] = (),
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+) -> None:
+    """Change parameters and momentum buffers in place; see `sgd_step_in_numpy`.
+
+    One launch serves up to 96 parameters of one dtype; none copies anything to the device.
+
+    Args:
+        launch: what launches.
+        parameters: float32 or float64, each.
+        gradients: of the shapes and dtypes of the parameters.
+        buffers: likewise; None, and only then, without momentum.
+        fresh: for each parameter, whether its buffer is yet to be filled, with the gradient as it
+            is after weight decay; what it holds is not read.
+        lr, momentum, dampening, weight_decay, nesterov, maximize: as of `minigrad.optim.SGD`.
+
+    Raises:
+        TypeError: a dtype is another.
+        ValueError: shapes or lengths do not fit; there is momentum and no buffers, or the reverse.
+    """
+    if (buffers is not None) != (momentum != 0):
+        has = "no buffers" if buffers is None else "buffers"
+        raise ValueError(f"sgd_step takes buffers with momentum only: got {has}, and {momentum=}")
+    fresh = fresh or [False] * len(parameters)
+    tensors = []
+    for p, g, b, new in zip(parameters, gradients, buffers or parameters, fresh, strict=True):
+        held = None if buffers is None else layout(b)
+        address = 0 if buffers is None else b.data.ptr
+        tensors.append((layout(p), layout(g), held, p.data.ptr, g.data.ptr, address, new))
+    for dtype, plan, table in _plans(tuple(tensors)):
+        settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
+        launch(plan, (table,), settings)
+
+
+@functools.lru_cache(maxsize=16)  # memory pools hand out the same addresses step after step
+def _plans(tensors: tuple[Entry, ...]) -> list[tuple[np.dtype[Any], Plan, np.ndarray]]:
+    """Return the launches that serve these tensors: dtype, plan, and the ``Tensors`` for it."""
+    name = "sgd_step"
+    kinds: dict[str, list[Entry]] = {}
+    for tensor in tensors:
+        p, g, b, *_ = tensor
+        dtype, shape, *_ = p
+        check(name, parameter=p, gradient=g, buffer=b)
+        t = c_name(name, "parameters", p, "float", "double")
+        check_is(name, "gradients", g, dtype, shape)
+        if b is not None:
+            check_is(name, "buffers", b, dtype, shape)
+        if math.prod(shape):
+            kinds.setdefault(t, []).append(tensor)
+    plans = []
+    for t, kind in kinds.items():
+        for some in (kind[i : i + _TENSORS] for i in range(0, len(kind), _TENSORS)):
+            table, blocks = _table(some)
+            plan = Plan(SOURCE, f"{name}<{t}>", (blocks,), (256,), (np.int32(len(some)),))
+            plans.append((some[0][0][0], plan, table))
+    return plans
+
+
+def _table(tensors: Sequence[Entry]) -> tuple[np.ndarray, int]:
+    """Return the kernel's argument of type ``Tensors``, and how many blocks it asks for."""
+    table, n = np.zeros((), TENSORS), len(tensors)
+    sizes = [math.prod(p[1]) for p, *_ in tensors]
+    table["size"][:n] = sizes
+    table["first_block"][1 : n + 1] = np.cumsum([groups(size, _CHUNK) for size in sizes])
+    for i, name in enumerate(("parameter", "gradient", "buffer", "fresh"), start=3):
+        table[name][:n] = [tensor[i] for tensor in tensors]
+    return table, int(table["first_block"][n])
+
+
+@planned
+def _settings(
+    dtype: np.dtype[Any],
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> tuple[np.generic, ...]:
+    numbers = (lr, momentum, 1 - dampening, weight_decay)
+    flags = (weight_decay != 0, nesterov, maximize)
+    return (*map(dtype.type, numbers), *map(np.bool_, flags))

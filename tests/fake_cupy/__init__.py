@@ -1,0 +1,90 @@
+"""A stand-in for CuPy that needs no GPU: NumPy's results, CuPy's refusals, and a count of its work.
+
+`installed` puts it in CuPy's place. What the real CuPy 14 refuses, it refuses: names, parameters
+and dtypes are read off the real one (``record.py``, ``api.json``), and the oddities off its source.
+It is stricter in what CuPy does silently though it is hardly ever meant: to copy an index from the
+host, to write several values to one place, to copy within the same memory. `counting` tells how
+many kernels were launched, what was copied between host and device, and how often the host waited.
+
+The count of kernels is a model: one for each call that computes or copies, views being free, with
+the exceptions that CuPy's source shows. Work on nothing counts as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tests.fake_cupy import cuda, functions
+from tests.fake_cupy.api import API
+from tests.fake_cupy.array import host_of, ndarray
+from tests.fake_cupy.counts import Counts, counting, launch
+from tests.fake_cupy.functions import array, asarray, asnumpy
+
+__all__ = ["Counts", "RawModule", "array", "asarray", "asnumpy", "counting", "cuda", "host_of"]
+__all__ += ["installed", "ndarray"]
+__version__ = API["version"]
+
+
+def get_default_memory_pool() -> cuda.MemoryPool:
+    """Return the pool that arrays are allocated from."""
+    return cuda.pool
+
+
+def get_array_module(*arrays: Any) -> ModuleType:
+    """Return this module if an array of the device is among the arguments, else NumPy."""
+    return sys.modules[__name__] if any(isinstance(a, ndarray) for a in arrays) else np
+
+
+def __getattr__(name: str) -> Any:
+    return functions.function(name)
+
+
+class RawModule:
+    """CUDA kernels, compiled by what `installed` was given; each of their calls is a launch."""
+
+    def __init__(self, *, code: str, options: Any = (), name_expressions: Any = ()) -> None:
+        if _load is None:
+            raise NotImplementedError("the fake CuPy compiles no CUDA: give installed() what does")
+        self._module = _load(code, options, name_expressions)
+
+    def get_function(self, name: str) -> Callable[[Any, Any, Any], None]:
+        function = self._module.get_function(name)
+
+        def run(grid: Any, block: Any, args: Any) -> None:
+            launch(name)
+            function(grid, block, args)
+
+        return run
+
+
+_load: Callable[..., Any] | None = None
+
+
+@contextlib.contextmanager
+def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
+    """Put this module in CuPy's place for a ``with`` block, and let minigrad look for a GPU anew.
+
+    Args:
+        load: compiles CUDA kernels: ``load(source, options, names)`` has a method ``get_function``,
+            whose result takes grid, block and arguments, arrays of this module among them.
+    """
+    from minigrad.device import cuda_status
+
+    global _load
+    before = {name: module for name, module in sys.modules.items() if name == "cupy"}
+    outer, _load = _load, load
+    sys.modules["cupy"] = sys.modules[__name__]
+    cuda_status.cache_clear()
+    try:
+        yield sys.modules[__name__]
+    finally:
+        _load = outer
+        del sys.modules["cupy"]
+        sys.modules.update(before)
+        cuda_status.cache_clear()

@@ -1,0 +1,281 @@
+"""Training on a device: the host's results, without waiting for the device at every step."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad
+from data.fashion_mnist import FashionMNIST
+from examples.dropout_fashion_mnist import main
+from minigrad import Generator, nn, optim
+from minigrad.training import evaluate, fit
+from minigrad.utils.data import DataLoader, TensorDataset
+from models import Net, mlp
+from tests import fake_cupy
+from tests.gpu.backend import Backend
+
+N, BATCH = 70, 16  # of which the last batch has 6
+IMAGES = np.random.default_rng(0).integers(0, 256, (N, 1, 4, 5), np.uint8)
+LABELS = np.random.default_rng(1).integers(0, 3, N)
+
+
+class Bytes:
+    """Pictures that are kept as bytes, where they are looked at: the chapter's, in small."""
+
+    def __init__(self, place: str) -> None:
+        self.images = minigrad.tensor(IMAGES, device=place)
+        self.labels = minigrad.tensor(LABELS, device=place)
+        self.device = self.images.device
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        return self.images[index] / 255, self.labels[index]
+
+
+def loader(place: str) -> DataLoader:
+    return DataLoader(Bytes(place), BATCH, shuffle=True, generator=Generator(1))
+
+
+def network(place: str) -> nn.Sequential:
+    """Return the chapter's network, in small, with the same weights and masks wherever it is."""
+    with minigrad.fork_rng():
+        minigrad.manual_seed(0)
+        return mlp(20, 3, (16, 8), (0.2, 0.5), generator=Generator(2)).to(place)
+
+
+def step(net: Any, optimizer: Any, x: Any, y: Any) -> Any:
+    loss = nn.functional.cross_entropy(net(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def stepper(place: str) -> Any:
+    """Return a function that takes one step, after two that have compiled what is to be."""
+    net = network(place)
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    x, y = Bytes(place)[minigrad.arange(BATCH, device=place)]
+    for _ in range(2):
+        step(net, optimizer, x, y)
+    return lambda: step(net, optimizer, x, y)
+
+
+# ------------------------------------------------------------------- the same results
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+def test_training_with_dropout_is_the_hosts(backend: Backend, momentum: float) -> None:
+    histories, nets = [], []
+    for place in ("cuda", "cpu"):
+        net = network(place)
+        optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=momentum)
+        test = DataLoader(Bytes(place), BATCH)
+        loss = nn.CrossEntropyLoss()
+        history = fit(net, loader(place), test, loss, 3, optimizer, progress=False)
+        history.seconds.clear()
+        histories.append(history)
+        nets.append(net)
+    for actual, expected in zip(*(net.parameters() for net in nets), strict=True):
+        backend.assert_same(actual, expected, rtol=1e-3)
+    if backend.fake:
+        assert histories[0] == histories[1]
+    else:
+        np.testing.assert_allclose(histories[0].train_loss, histories[1].train_loss, rtol=1e-4)
+
+
+def test_the_network_from_scratch_trains_there_too(backend: Backend) -> None:
+    outputs = []
+    for place in ("cuda", "cpu"):
+        with minigrad.fork_rng():
+            minigrad.manual_seed(0)
+            net = Net(20, 3, 16, 8, generator=Generator(2)).to(place)
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+        x, y = Bytes(place)[np.arange(BATCH)]
+        for _ in range(3):
+            step(net, optimizer, x, y)
+        outputs.append(net.eval()(x))
+    backend.assert_same(*outputs)
+
+
+def test_batches_from_the_host_are_moved_by_fit(backend: Backend) -> None:
+    histories = []
+    for place in ("cuda", "cpu"):
+        net = network(place)
+        history = fit(
+            *(net, loader("cpu"), DataLoader(Bytes("cpu"), BATCH), nn.CrossEntropyLoss(), 2),
+            *(optim.SGD(net.parameters(), lr=0.1),),
+            device=place,
+            progress=False,
+        )
+        histories.append(history.test_acc)
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_what_is_measured_is_the_hosts(backend: Backend, reduction: str) -> None:
+    loss = nn.CrossEntropyLoss(reduction=reduction)
+    there, here = (
+        evaluate(network(place), DataLoader(Bytes(place), BATCH), loss) for place in ("cuda", "cpu")
+    )
+    np.testing.assert_allclose(there, here, rtol=0 if backend.fake else 1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_training_after_the_epoch(backend: Backend) -> None:
+    net = network("cuda")
+    optimizer = optim.SGD(net.parameters(), lr=1e30)
+    arguments = loader("cuda"), loader("cuda"), nn.CrossEntropyLoss(), 3, optimizer
+    with pytest.raises(FloatingPointError, match="became nan in epoch 1: training stopped"):
+        fit(net, *arguments, progress=False)
+
+
+def test_the_chapters_images_are_gathered_where_they_are_and_stay_bytes(backend: Backend) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (N, 28, 28), np.uint8)
+    here = FashionMNIST(images, LABELS, train=True, source="made up")
+    there = here.to("cuda")
+    assert (str(here.device), str(there.device)) == ("cpu", "cuda:0")
+    assert there.images.dtype == np.uint8
+    for shuffle in (True, False):
+        batches = [
+            list(DataLoader(data, BATCH, shuffle, generator=Generator(1))) for data in (there, here)
+        ]
+        for actual, expected in zip(*batches, strict=True):
+            assert {str(t.device) for t in actual} == {"cuda:0"}
+            for a, b in zip(actual, expected, strict=True):
+                backend.assert_same(a, b)
+
+
+def test_the_chapters_experiment_runs_on_a_device(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MINIGRAD_OFFLINE", "1")
+    sizes = ["--epochs", "1", "--train-size", "600", "--test-size", "300", "--hiddens", "16", "8"]
+    curves = []
+    for place in ("cuda", "cpu"):
+        main([*sizes, "--quiet", "--device", place, "--out", str(tmp_path / place)])
+        rows = csv.DictReader((tmp_path / place / "curves.csv").open())
+        curves.append([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+    if backend.fake:
+        assert curves[0] == curves[1]
+    else:
+        for actual, expected in zip(*curves, strict=True):
+            for name in actual.keys() - {"arm"}:
+                assert float(actual[name]) == pytest.approx(float(expected[name]), abs=0.02)
+
+
+# ------------------------------------------------------------------- without waiting
+
+
+def test_a_step_neither_waits_nor_copies(backend: Backend) -> None:
+    take_step = stepper("cuda")
+    with backend.unwaited():
+        losses = [take_step() for _ in range(5)]
+    assert all(np.isfinite(loss.item()) for loss in losses)
+
+
+#: what one step of the network launches, by the ops that it is made of
+LAUNCHES = """
+forward: matmul add zeros_like maximum keep_mask multiply multiply
+         matmul add zeros_like maximum keep_mask multiply multiply
+         matmul add
+labels in range: not_equal less greater_equal bitwise_or bitwise_and any bitwise_or
+shares of classes: arange equal bitwise_and sum astype
+loss: max subtract exp sum log subtract equal where multiply sum negative
+mean: sum equal where divide astype where astype add
+its gradient: ones_like divide astype max subtract exp sum divide sum multiply subtract multiply
+backward: matmul matmul sum multiply multiply greater multiply
+          matmul matmul sum multiply multiply greater multiply
+          matmul sum
+update: multiply subtract multiply subtract multiply subtract
+        multiply subtract multiply subtract multiply subtract
+"""
+
+
+def test_a_step_launches_what_is_written_here_and_no_more(backend: Backend) -> None:
+    if not backend.fake:
+        pytest.skip("a GPU does not count its launches")
+    take_step = stepper("cuda")
+    with backend.unwaited() as counts:
+        take_step()
+    expected = re.sub(r"^[\w ]*:", "", LAUNCHES, flags=re.MULTILINE).split()
+    assert Counter(counts.launches) == Counter(expected)
+    assert len(expected) == 87
+
+
+#: what is read in an epoch, however many batches it has: sums, and whether a label was wrong
+READS = {"training": 2 + 1, "accuracy on the training set": 1, "loss and accuracy": 2 + 1}
+
+
+def test_an_epoch_copies_the_order_once_and_reads_its_sums_once(backend: Backend) -> None:
+    if not backend.fake:
+        pytest.skip("a GPU does not count its copies")
+    net = network("cuda")
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    data = loader("cuda")
+    found = []
+    for _ in range(2):
+        with fake_cupy.counting() as counts:
+            fit(net, data, data, nn.CrossEntropyLoss(), 1, optimizer, progress=False)
+        found.append(counts)
+    assert len(data) == 5
+    for counts in found:  # three passes: training, and two evaluations
+        assert counts.uploads == [8 * N] * 3
+        assert set(counts.downloads) <= {8, 1}  # a sum, or whether a label was wrong
+        assert len(counts.downloads) == counts.syncs == sum(READS.values())
+
+
+def test_an_epoch_of_the_loader_gathers_on_the_device(backend: Backend) -> None:
+    data = DataLoader(TensorDataset(*minigrad_tensors("cuda")), BATCH)
+    batches = iter(data)
+    next(batches)
+    with backend.unwaited():
+        rest = list(batches)
+    assert [len(y) for _, y in rest] == [16, 16, 16, 6]
+    here = list(DataLoader(TensorDataset(*minigrad_tensors("cpu")), BATCH))[1:]
+    for actual, expected in zip(rest, here, strict=True):
+        for a, b in zip(actual, expected, strict=True):
+            backend.assert_same(a, b)
+
+
+def minigrad_tensors(place: str) -> list[Any]:
+    return [minigrad.tensor(array, device=place) for array in (IMAGES, LABELS)]
+
+
+def test_a_data_set_moves_to_a_device(backend: Backend) -> None:
+    data = TensorDataset(*minigrad_tensors("cpu"))
+    moved = data.to("cuda")
+    assert (str(data.device), str(moved.device)) == ("cpu", "cuda:0")
+    assert moved[np.array([3])][1].tolist() == [LABELS[3]]
+
+
+# ------------------------------------------------------------------- memory
+
+
+def test_memory_does_not_grow_over_steps(backend: Backend) -> None:
+    take_step = stepper("cuda")
+    used = []
+    for _ in range(100 if backend.fake else 1000):
+        take_step()
+        used.append(minigrad.cuda.memory_allocated())
+    assert len(set(used[1:])) == 1
+
+
+def test_a_step_leaves_parameters_and_gradients_behind_and_nothing_else(backend: Backend) -> None:
+    minigrad.cuda.synchronize()  # lets go of what was left to be asked for later
+    before = minigrad.cuda.memory_allocated()
+    take_step = stepper("cuda")
+    take_step()
+    assert minigrad.cuda.memory_allocated() > before
+    del take_step
+    minigrad.cuda.synchronize()
+    assert minigrad.cuda.memory_allocated() == before

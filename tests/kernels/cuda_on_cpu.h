@@ -1,0 +1,150 @@
+// What a CUDA source finds under g++ in the place of a GPU: keywords, built-in variables, functions.
+//
+// Sources are compiled as for a thread sanitizer, which calls a function before every access to
+// memory. The machine behind this header, cuda_on_cpu.cpp, supplies those functions, and so sees all
+// that a kernel reads and writes.
+#pragma once
+#include <math.h>
+
+#include <type_traits>
+#include <utility>
+
+#define UNSEEN __attribute__((no_sanitize("thread", "undefined")))
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+#define __constant__ static const
+#define __shared__ static  // the only variables of a library that are neither constant nor initialized
+
+struct dim3 {
+    unsigned x, y, z;
+};
+
+// ------------------------------------------------------------------------- the machine
+
+namespace cuda {
+
+struct Builtins {
+    dim3 thread_index, block_index, block_size, grid_size;
+};
+extern Builtins builtins;
+
+int lane();
+void meet_block(int line);
+void meet_warp(unsigned mask, int line);
+// Gives `bits` to the lanes that ask this one, and returns those of the lane that this one asks.
+unsigned long long exchange(unsigned long long bits, int asked, unsigned mask, int line);
+void touch_atomically(const void* at, unsigned long size);
+
+template <typename To, typename From>
+UNSEEN To same_bits(From from) {
+    static_assert(sizeof(To) == sizeof(From), "of one size");
+    To to;
+    __builtin_memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+template <typename T>
+UNSEEN T shuffle(T value, int asked, unsigned mask, int line) {
+    static_assert(sizeof value == 4 || sizeof value == 8, "what shuffles move");
+    unsigned long long bits = 0;
+    __builtin_memcpy(&bits, &value, sizeof value);
+    bits = exchange(bits, asked, mask, line);
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// --------------------------------------------------------------- how a kernel is called from outside
+
+template <typename... Arguments>
+const char* types_of(void (*)(Arguments...)) {
+    return __PRETTY_FUNCTION__;
+}
+
+template <typename... Arguments>
+const unsigned long* sizes_of(void (*)(Arguments...)) {
+    static_assert((std::is_trivially_copyable_v<Arguments> && ...), "arguments are copied as bytes");
+    static const unsigned long sizes[] = {sizeof(Arguments)...};
+    return sizes;
+}
+
+template <typename... Arguments, std::size_t... I>
+UNSEEN void call(void (*kernel)(Arguments...), void** values, std::index_sequence<I...>) {
+    kernel(*(Arguments*)values[I]...);
+}
+
+template <typename... Arguments>
+UNSEEN void call(void (*kernel)(Arguments...), void** values) {
+    call(kernel, values, std::index_sequence_for<Arguments...>());
+}
+
+}  // namespace cuda
+
+// A line of this is written below a source for each of its kernels.
+#define KERNEL(number, ...)                                                                       \
+    extern "C" {                                                                                  \
+    const char* types_##number() { return cuda::types_of(&__VA_ARGS__); }                         \
+    const unsigned long* sizes_##number() { return cuda::sizes_of(&__VA_ARGS__); }                \
+    UNSEEN void enter_##number(void** values) { cuda::call(&__VA_ARGS__, values); }               \
+    }
+
+// Where the linker puts __shared__ variables.
+extern "C" {
+extern char __bss_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
+char* shared_begin() { return __bss_start; }
+char* shared_end() { return _end; }
+}
+
+// ------------------------------------------------------------------------- what CUDA names
+
+#define threadIdx (cuda::builtins.thread_index)
+#define blockIdx (cuda::builtins.block_index)
+#define blockDim (cuda::builtins.block_size)
+#define gridDim (cuda::builtins.grid_size)
+
+inline void __syncthreads(int line = __builtin_LINE()) { cuda::meet_block(line); }
+
+inline void __syncwarp(unsigned mask = 0xffffffff, int line = __builtin_LINE()) {
+    cuda::meet_warp(mask, line);
+}
+
+template <typename T>
+T __shfl_sync(unsigned mask, T value, int lane, int = 32, int line = __builtin_LINE()) {
+    return cuda::shuffle(value, lane % 32, mask, line);
+}
+
+template <typename T>
+T __shfl_xor_sync(unsigned mask, T value, int bits, int = 32, int line = __builtin_LINE()) {
+    return cuda::shuffle(value, cuda::lane() ^ bits, mask, line);
+}
+
+// Integers only: a sum of floats in the order of arrival differs from run to run.
+template <typename T>
+UNSEEN T atomicAdd(T* at, T value) {
+    static_assert(std::is_integral_v<T>, "no atomics on floats");
+    cuda::touch_atomically(at, sizeof *at);
+    const T before = *at;
+    *at = before + value;
+    return before;
+}
+
+template <typename T>
+UNSEEN T atomicMax(T* at, T value) {
+    static_assert(std::is_integral_v<T>, "no atomics on floats");
+    cuda::touch_atomically(at, sizeof *at);
+    const T before = *at;
+    *at = before < value ? value : before;
+    return before;
+}
+
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned long long)((unsigned __int128)a * b >> 64);
+}
+inline float __uint_as_float(unsigned bits) { return cuda::same_bits<float>(bits); }
+inline unsigned __float_as_uint(float value) { return cuda::same_bits<unsigned>(value); }
+inline unsigned __float2uint_rn(float value) { return (unsigned)llrintf(value); }

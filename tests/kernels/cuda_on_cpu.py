@@ -1,0 +1,378 @@
+"""A device on which CUDA kernels run without a GPU: memory, compiler and launches.
+
+The sources are those that a GPU gets, compiled by g++ with ``cuda_on_cpu.h`` before them and the
+machine of ``cuda_on_cpu.cpp`` beside them. A `Device` stands where CuPy stands: its arrays have
+what wrappers ask of CuPy's, and ``Launcher(device.load)`` launches on it. A launch runs under three
+schedules, which must agree to the last bit, and raises `KernelError` at a kernel's first mistake.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+SCHEDULES = ("forwards", "backwards", "in strides")
+GUARD, CANARY, ALIGNMENT = 64, 0xA5, 256
+
+#: Undefined behavior that stops a kernel; `cuda_on_cpu.cpp` has the functions that are called.
+CHECKED = "alignment,null,shift,bounds,signed-integer-overflow,integer-divide-by-zero"
+FLAGS = ["-std=c++17", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+KERNEL_FLAGS = [
+    f"-fsanitize=thread,{CHECKED},float-cast-overflow",
+    *(
+        "-O1",
+        "-ffp-contract=off",
+        "-fno-strict-aliasing",
+        "-fno-gnu-unique",
+        "-Wno-unknown-pragmas",
+    ),
+    *("-include", str(HERE / "cuda_on_cpu.h"), "-x", "c++", "-"),
+]
+
+DTYPES = {
+    "bool": np.bool_,
+    "unsigned char": np.uint8,
+    "int": np.int32,
+    "unsigned int": np.uint32,
+    "long long int": np.int64,
+    "long long unsigned int": np.uint64,
+    "float16": np.float16,
+    "float": np.float32,
+    "double": np.float64,
+}
+
+
+class KernelError(RuntimeError):
+    """A kernel did what no kernel may do."""
+
+
+def missing() -> str:
+    """Return why kernels cannot be run here, or nothing."""
+    if not sys.platform.startswith("linux"):
+        return f"running kernels on the CPU needs Linux, this is {sys.platform}"
+    return "" if shutil.which("g++") else "running kernels on the CPU needs g++ (apt install g++)"
+
+
+# ------------------------------------------------------------------------- memory
+
+
+class Allocation:
+    """A piece of device memory, with canaries on both sides.
+
+    Args:
+        nbytes: its size.
+        skew: how many bytes it starts off an address that is a multiple of 256.
+    """
+
+    def __init__(self, nbytes: int, skew: int = 0) -> None:
+        self._all = np.full(nbytes + 2 * GUARD + ALIGNMENT, CANARY, np.uint8)
+        start = GUARD + (skew - self._all.ctypes.data - GUARD) % ALIGNMENT
+        self.bytes = self._all[start : start + nbytes]
+        self.written = np.zeros(nbytes, np.uint8)
+        self.begin = self._all.ctypes.data + start
+        self._outside = [self._all[:start], self._all[start + nbytes :]]
+
+    @property
+    def intact(self) -> bool:
+        """Whether the canaries live."""
+        return all((side == CANARY).all() for side in self._outside)
+
+
+class DeviceArray:
+    """An array in device memory, with what wrappers may ask of a CuPy array, and no more."""
+
+    def __init__(self, device: Device, allocation: Allocation, view: np.ndarray) -> None:
+        self._device, self.allocation, self.view = device, allocation, view
+        self.dtype, self.shape, self.strides = view.dtype, view.shape, view.strides
+        self.ndim, self.size, self.nbytes = view.ndim, view.size, view.nbytes
+        self.flags = view.flags
+        self.data = types.SimpleNamespace(ptr=view.ctypes.data, device_id=device.number)
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def __getitem__(self, key: Any) -> DeviceArray:
+        key = key if isinstance(key, tuple) else (key,)
+        return DeviceArray(self._device, self.allocation, self.view[(*key, ...)])
+
+    def __int__(self) -> int:
+        return int(self.get())
+
+    def get(self) -> np.ndarray:
+        """Return a copy on the host.
+
+        Raises:
+            KernelError: nobody has written some of its elements.
+        """
+        assert self.flags.c_contiguous, "no copy of a view that is not contiguous"
+        start = self.data.ptr - self.allocation.begin
+        if not self.allocation.written[start : start + self.nbytes].all():
+            raise KernelError("nobody has written some elements of this array")
+        return self.view.copy()
+
+    def __array_function__(self, function: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
+        if function not in (np.empty_like, np.zeros_like):
+            raise TypeError(f"np.{function.__name__} is no part of what kernels' wrappers may use")
+        shape = kwargs.get("shape", self.shape)
+        array = self._device.empty(shape, kwargs.get("dtype") or self.dtype)
+        return array if function is np.empty_like else array.fill(0)
+
+    def fill(self, values: Any) -> DeviceArray:
+        """Write from the host."""
+        self.view[...] = values
+        self.allocation.written[...] = 1
+        return self
+
+
+class Device:
+    """A GPU made of a CPU.
+
+    Args:
+        number: which of several it is to be.
+
+    Attributes:
+        launched: the names of all kernels launched so far.
+        flush: whether denormal floats are flushed to zero, as they are with CuPy.
+        schedules: the places in `SCHEDULES` of those that launches run under.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+        self.launched: list[str] = []
+        self.flush = False
+        self.schedules: Sequence[int] = range(len(SCHEDULES))
+        self._allocations: weakref.WeakSet[Allocation] = weakref.WeakSet()
+
+    def empty(self, shape: Any, dtype: Any, skew: int = 0) -> DeviceArray:
+        """Return an array that nobody has written; ``skew`` is in elements."""
+        dtype = np.dtype(dtype)
+        allocation = Allocation(math.prod(shape) * dtype.itemsize, skew * dtype.itemsize)
+        self._allocations.add(allocation)
+        return DeviceArray(self, allocation, np.ndarray(shape, dtype, allocation.bytes.data))
+
+    def array(self, values: Any, skew: int = 0) -> DeviceArray:
+        """Return a copy of an array of the host."""
+        values = np.asarray(values)
+        return self.empty(values.shape, values.dtype, skew).fill(values)
+
+    def load(self, source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Module:
+        """Compile, in the way of ``cupy.RawModule``; see `minigrad.kernels.launch.Load`."""
+        assert options == ("--std=c++17", "--fmad=false"), "what FLAGS have equivalents of"
+        return Module(self, compiled(source, tuple(names)), names)
+
+    @property
+    def allocations(self) -> list[Allocation]:
+        """All memory in use."""
+        return list(self._allocations)
+
+
+# ------------------------------------------------------------------------- compilation
+
+
+@functools.cache
+def machine() -> tuple[ctypes.CDLL, tempfile.TemporaryDirectory[str]]:
+    """Return the machine, and the folder in which all is built: it goes with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="cuda-on-cpu-")
+    path = f"{folder.name}/machine.so"
+    # fortified, longjmp would refuse to leave one stack for another
+    flags = [*FLAGS, "-O2", "-U_FORTIFY_SOURCE", "-shared"]
+    _gpp([*flags, str(HERE / "cuda_on_cpu.cpp"), "-o", path])
+    library = ctypes.CDLL(path)
+    library.run_launch.restype = ctypes.c_char_p
+    return library, folder
+
+
+_serial = itertools.count()
+
+
+@functools.cache
+def compiled(source: str, names: tuple[str, ...]) -> ctypes.CDLL:
+    """Return a library with the kernels of a source.
+
+    Raises:
+        KernelError: it does not compile.
+    """
+    folder = machine()[1].name
+    stem = f"{folder}/kernels{next(_serial)}"
+    glue = "".join(f"KERNEL({i}, {name})\n" for i, name in enumerate(names))
+    text = f'#line 1 "kernels.cu"\n{source}\n#line 1 "glue"\n{glue}'
+    _gpp([*FLAGS, *KERNEL_FLAGS, "-c", "-o", f"{stem}.o"], text)
+    _gpp(["-shared", f"{stem}.o", f"{folder}/machine.so", "-o", f"{stem}.so"])
+    library = ctypes.CDLL(f"{stem}.so")
+    library.shared_begin.restype = library.shared_end.restype = ctypes.c_void_p
+    return library
+
+
+def _gpp(arguments: Sequence[str], text: str | None = None) -> None:
+    done = subprocess.run(
+        ["g++", *arguments], input=text, text=True, check=False, capture_output=True
+    )
+    if done.returncode:
+        raise KernelError(f"g++ refuses it:\n{done.stderr}")
+
+
+# ------------------------------------------------------------------------- launches
+
+
+class Dim3(ctypes.Structure):
+    _fields_ = [(axis, ctypes.c_uint) for axis in "xyz"]
+
+
+class MemoryStruct(ctypes.Structure):
+    _fields_ = [("begin", ctypes.c_size_t), ("end", ctypes.c_size_t), ("written", ctypes.c_void_p)]
+
+
+class SpanStruct(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("begin", "end")),
+        *((name, ctypes.c_int) for name in ("memory", "writable", "argument")),
+    ]
+
+
+class LaunchStruct(ctypes.Structure):
+    _fields_ = [
+        ("grid", Dim3),
+        ("block", Dim3),
+        ("enter", ctypes.c_void_p),
+        ("values", ctypes.POINTER(ctypes.c_void_p)),
+        ("memories", ctypes.POINTER(MemoryStruct)),
+        ("spans", ctypes.POINTER(SpanStruct)),
+        *((name, ctypes.c_void_p) for name in ("shared_begin", "shared_end")),
+        *((name, ctypes.c_int) for name in ("n_memories", "n_spans", "schedule", "flush")),
+    ]
+
+
+class Module:
+    """The kernels of one source."""
+
+    def __init__(self, device: Device, library: ctypes.CDLL, names: Sequence[str]) -> None:
+        self._kernels = {name: Kernel(device, library, i, name) for i, name in enumerate(names)}
+
+    def get_function(self, name: str) -> Kernel:
+        return self._kernels[name]
+
+
+class Parameter:
+    """One of a kernel's parameters, as the compiler sees it.
+
+    Args:
+        c_type: ``"const float*"``, ``"int"``, ``"Tensors<float>"``, ...
+        size: in bytes.
+    """
+
+    def __init__(self, c_type: str, size: int) -> None:
+        self.c_type, self.size = c_type, size
+        self.points, self.const = c_type.endswith("*"), c_type.startswith("const ")
+        self.dtype = DTYPES.get(c_type.removeprefix("const ").removesuffix("*"))
+
+    def mismatch(self, value: Any) -> str:
+        """Return what is wrong with an argument, or nothing: CuPy would pass it on as it is."""
+        if self.points:
+            if isinstance(value, np.uint64) and value == 0:
+                return ""  # a null pointer
+            if not isinstance(value, DeviceArray):
+                return f"got {type(value).__name__}, no array of the device"
+            if value.dtype != self.dtype:
+                return f"got an array of {value.dtype}"
+            return "" if value.flags.c_contiguous else "got an array that is not contiguous"
+        if self.dtype is not None:
+            fits = isinstance(value, np.generic) and value.dtype == self.dtype
+            return "" if fits else f"needs np.{np.dtype(self.dtype)}, got {type(value).__name__}"
+        fits = isinstance(value, np.ndarray) and value.shape == () and value.nbytes == self.size
+        return "" if fits else f"needs a 0-d NumPy array of {self.size} bytes"
+
+
+class Kernel:
+    """A kernel, called as CuPy's are."""
+
+    def __init__(self, device: Device, library: ctypes.CDLL, number: int, name: str) -> None:
+        self.device, self.name, self._library = device, name, library
+        self._enter = ctypes.cast(getattr(library, f"enter_{number}"), ctypes.c_void_p)
+        types_of, sizes_of = (getattr(library, f"{what}_{number}") for what in ("types", "sizes"))
+        types_of.restype, sizes_of.restype = ctypes.c_char_p, ctypes.POINTER(ctypes.c_ulong)
+        (inner,) = re.findall(r"Arguments = \{(.*)\}\]", types_of().decode())
+        self.parameters = list(map(Parameter, inner.split(", "), sizes_of()))
+
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
+    ) -> None:
+        self._check(grid, block, arguments)
+        self.device.launched.append(self.name)
+        allocations = self.device.allocations
+        spans = [
+            (a.data.ptr, a.nbytes, allocations.index(a.allocation), not p.const, i)
+            for i, (a, p) in enumerate(zip(arguments, self.parameters, strict=True))
+            if isinstance(a, DeviceArray)
+        ]
+        for i, p in enumerate(self.parameters):
+            if not p.points and p.dtype is None:  # it may hold pointers to whatever there is
+                spans += [(a.begin, len(a.bytes), k, True, i) for k, a in enumerate(allocations)]
+        held = [self._value(a) for a in arguments]
+        launch = LaunchStruct(
+            grid=Dim3(*grid, *(1,) * (3 - len(grid))),
+            block=Dim3(*block, *(1,) * (3 - len(block))),
+            enter=self._enter,
+            values=(ctypes.c_void_p * len(held))(*(h.ctypes.data for h in held)),
+            memories=(MemoryStruct * len(allocations))(
+                *((a.begin, a.begin + len(a.bytes), a.written.ctypes.data) for a in allocations)
+            ),
+            spans=(SpanStruct * len(spans))(*((p, p + n, m, w, i) for p, n, m, w, i in spans)),
+            shared_begin=self._library.shared_begin(),
+            shared_end=self._library.shared_end(),
+            n_memories=len(allocations),
+            n_spans=len(spans),
+            flush=self.device.flush,
+        )
+        self._run_all(launch, [allocations[m] for _, _, m, writable, _ in spans if writable])
+
+    def _check(self, grid: Any, block: Any, arguments: Any) -> None:
+        if len(arguments) != len(self.parameters):
+            raise TypeError(
+                f"{self.name} takes {len(self.parameters)} arguments, got {len(arguments)}"
+            )
+        for i, (value, p) in enumerate(zip(arguments, self.parameters, strict=True)):
+            if wrong := p.mismatch(value):
+                raise TypeError(f"argument {i} of {self.name}, {p.c_type}: {wrong}")
+        if sum(p.size for p in self.parameters) > 4096:
+            raise ValueError(f"{self.name} has arguments of more than 4096 bytes")
+        limits = [(grid, (2**31 - 1, 65535, 65535)), (block, (1024, 1024, 64))]
+        fits = all(
+            1 <= n <= limit for sizes, most in limits for n, limit in zip(sizes, most, strict=False)
+        )
+        if not fits or math.prod(block) > 1024:
+            raise ValueError(f"{self.name}: no GPU launches {grid} blocks of {block} threads")
+
+    def _value(self, argument: Any) -> np.ndarray:
+        return np.array(argument.data.ptr if isinstance(argument, DeviceArray) else argument)
+
+    def _run_all(self, launch: LaunchStruct, writable: list[Allocation]) -> None:
+        """Run under every schedule from the same state, and compare what comes of it."""
+        before = [(a.bytes.copy(), a.written.copy()) for a in writable]
+        results = []
+        for schedule in self.device.schedules:
+            where = f"{self.name}, {SCHEDULES[schedule]}"
+            for a, (content, written) in zip(writable, before, strict=True):
+                a.bytes[...], a.written[...] = content, written
+            launch.schedule = schedule
+            if error := machine()[0].run_launch(ctypes.byref(launch)):
+                raise KernelError(f"{where}: {error.decode()}")
+            if not all(a.intact for a in self.device.allocations):
+                raise KernelError(f"{where}: writes outside of its arrays")
+            results.append([a.bytes.tobytes() for a in writable])
+        if any(result != results[0] for result in results):
+            raise KernelError(f"{self.name}: the result depends on the schedule")

@@ -1,0 +1,111 @@
+"""Bugs planted in the real kernels: the harness stops each of them, or its result is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from minigrad.kernels import (
+    SOURCES,
+    Launcher,
+    bias_relu_backward,
+    bias_relu_forward,
+    cross_entropy_reduce,
+    cross_entropy_rows,
+    dropout_forward,
+    gather_rows,
+    masked_scale,
+    new_flag,
+    sgd_step,
+)
+from tests.kernels.arrays import numbers
+from tests.kernels.cuda_on_cpu import Device, KernelError, Module
+
+TEXT = {source.file: source.text() for source in SOURCES}
+
+
+def dropout(cpu: Device, launch: Launcher) -> None:
+    x = cpu.array(numbers(1001, np.float32))
+    _, keep = dropout_forward(launch, x, (1, 2, 3), 2**31, 2.0)
+    masked_scale(launch, x, keep, 2.0)
+
+
+def skewed_dropout(cpu: Device, launch: Launcher) -> None:
+    dropout_forward(launch, cpu.array(numbers(1024, np.float32), 1), (1, 2, 3), 2**31, 2.0)
+
+
+def cross_entropy(cpu: Device, launch: Launcher) -> None:
+    x = cpu.array(numbers((5, 10), np.float32))
+    labels = cpu.array(np.array([0, 1, -100, 9, 12]))
+    losses, counts, _ = cross_entropy_rows(launch, x, labels, new_flag(x), cpu.array(x.view[0]))
+    cross_entropy_reduce(launch, losses, counts, True)
+
+
+def sgd(cpu: Device, launch: Launcher) -> None:
+    some = [[cpu.array(numbers(n, np.float32)) for n in (5, 2049)] for _ in range(2)]
+    buffers = [cpu.empty((n,), np.float32) for n in (5, 2049)]
+    sgd_step(launch, *some, buffers, [True, True], lr=0.1, momentum=0.9)
+
+
+def bias_relu(cpu: Device, launch: Launcher) -> None:
+    x = cpu.array(numbers((70, 33), np.float32))
+    bias_relu_backward(launch, x, bias_relu_forward(launch, x, x[0]))
+
+
+def gather(cpu: Device, launch: Launcher) -> None:
+    data = cpu.array(np.zeros((5, 300), np.uint8))
+    gather_rows(launch, data, cpu.array(np.array([0, 4, 5])), new_flag(data))
+
+
+EARLY = "with no barrier in between|nobody has written"
+SYNC, ALONE = "    __syncthreads();\n", "    if (threadIdx.x != 0) return;\n"
+HALF = "        if ((int)threadIdx.y < half)\n"
+#: In which file stands what, what takes its place, what use shows it, and as what.
+BUGS = [
+    ("dropout.cu", "first + N <= end &&", "first < end &&", dropout, "which has 4004"),
+    ("dropout.cu", "if (first + j < end) array", "array", dropout, "byte 4004 of argument 1"),
+    ("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_dropout, "not aligned"),
+    ("dropout.cu", "if (tile >= n)", "if (LANES * block >= n)", dropout, "has returned"),
+    ("cross_entropy.cu", SYNC, "", cross_entropy, EARLY),
+    ("cross_entropy.cu", SYNC + ALONE, ALONE + SYNC, cross_entropy, "has returned"),
+    ("cross_entropy.cu", ALONE, "", cross_entropy, "writes what thread .* writes"),
+    ("cross_entropy.cu", "(row >= rows)", "(row > rows)", cross_entropy, "byte 40 of argument 1"),
+    ("cross_entropy.cu", "label >= classes", "label > 99", cross_entropy, "byte 48 of argument 2"),
+    ("sgd.cu", "start + CHUNK < all.size[t]", "start + CHUNK", sgd, "of argument 0, which has 20"),
+    ("sgd.cu", "= fresh ?", "= !fresh ?", sgd, "nobody has written"),
+    ("bias_relu.cu", "    " + SYNC, "", bias_relu, EARLY),
+    ("bias_relu.cu", "    " + SYNC + HALF, HALF + "    " + SYNC + HALF, bias_relu, "is stuck"),
+    ("bias_relu.cu", "(c >= columns)", "(c > columns)", bias_relu, "byte 132 of|what thread"),
+    ("bias_relu.cu", "threadIdx.y == 0 && ", "", bias_relu, "reads what thread .* writes"),
+    ("gather.cu", "(j >= columns)", "(j > columns)", gather, "at byte|writes what thread"),
+    ("gather.cu", "row >= rows", "row > rows", gather, "byte 1500 of argument 0"),
+]
+USES = {use.__name__: use for *_, use, _ in BUGS}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_without_a_bug_nothing_is_stopped(cpu: Device, name: str) -> None:
+    USES[name](cpu, Launcher(cpu.load))
+
+
+@pytest.mark.parametrize(("file", "there", "instead", "use", "message"), BUGS)
+def test_a_bug_in_a_kernel_is_stopped(
+    cpu: Device,
+    file: str,
+    there: str,
+    instead: str,
+    use: Callable[[Device, Launcher], None],
+    message: str,
+) -> None:
+    assert TEXT[file].count(there) == 1
+
+    def load(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Module:
+        used = [n for n in names if not re.search("double|float16|int", n)]  # quicker to compile
+        return cpu.load(source.replace(there, instead), options, tuple(used))
+
+    with pytest.raises(KernelError, match=message) as stopped:
+        use(cpu, Launcher(load))
+    assert "g++" not in str(stopped.value)
