@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,13 +87,11 @@ class Animator:
 
     def __call__(self, history: History) -> None:
         """Draw the history in place of what was drawn before."""
-        from IPython import display  # type: ignore[import-not-found, unused-ignore]
-
-        plt = _pyplot()
+        display: Any = importlib.import_module("IPython.display")
         axes = plot_history(history, title=self.title)
         display.clear_output(wait=True)
         display.display(axes.figure)
-        plt.close(axes.figure)
+        _pyplot().close(axes.figure)
 
 
 class GraphDrawing:

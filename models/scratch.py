@@ -36,7 +36,8 @@ def dropout_layer(X: Tensor, dropout: float, generator: Generator | None = None)
         return X
     if dropout == 1:
         return X * 0  # zeros through which a gradient, of zeros, still flows
-    mask = (minigrad.rand(X.shape, generator=generator) >= dropout).to(X.dtype)
+    noise = minigrad.rand(X.shape, generator=generator, device=X.device)
+    mask = (noise >= dropout).to(X.dtype)
     return mask * X / (1.0 - dropout)
 
 

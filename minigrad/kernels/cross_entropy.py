@@ -172,7 +172,8 @@ def cross_entropy_reduce(launch: Launcher, losses: Any, counts: Any, mean: bool)
         The loss, 0-d, and what it was divided by, 0-d; see `cross_entropy_reduce_in_numpy`.
     """
     plan = _reduce_plan(layout(losses), layout(counts), mean)
-    loss, divisor = np.empty_like(losses, shape=()), np.empty_like(losses, shape=())
+    # CuPy takes the shape () for none given
+    loss, divisor = (np.empty_like(losses, shape=(1,)).reshape(()) for _ in range(2))
     launch(plan, (losses, counts, loss, divisor))
     return loss, divisor
 

@@ -149,7 +149,7 @@ def check(kernel: str, **arrays: Layout | None) -> None:
         if not contiguous:
             raise ValueError(
                 f"{kernel} needs a C-contiguous {name}, got a view of shape {shape} that is not; "
-                "use np.ascontiguousarray"
+                "make a .copy()"
             )
     devices = {name: device for name, (*_, device) in given.items()}
     first = next(iter(devices.values()))

@@ -933,13 +933,13 @@ def test_an_index_of_many_gathers_them_in_order(
     every_byte: fm.FashionMNIST, index: Any, rows: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[np.ndarray] = []
-    real = minigrad.from_numpy
+    real = minigrad.as_tensor
 
-    def from_numpy(array: np.ndarray) -> minigrad.Tensor:
+    def as_tensor(array: np.ndarray) -> minigrad.Tensor:
         made.append(array)
         return real(array)
 
-    monkeypatch.setattr(minigrad, "from_numpy", from_numpy)
+    monkeypatch.setattr(minigrad, "as_tensor", as_tensor)
     x, y = every_byte[index]
     assert len(made) == 2, "one tensor of images and one of labels, however many are asked for"
     assert (tuple(x.shape), tuple(y.shape)) == ((len(rows), 1, 28, 28), (len(rows),))
