@@ -25,10 +25,16 @@ STEP = 1e-5  # of central differences in float64: rounding errors near 1e-11, tr
 CLEARANCE = 1e-3  # how far arrays stay away from a kink; many steps
 MODULES = ("arithmetic", "elementwise", "linalg", "neural", "reduction", "shape")  # with a table
 
+
+def scaled(examples: int) -> int:
+    """Return how many examples the current profile takes where ``ci`` takes so many."""
+    return max(1, examples * settings.default.max_examples // 100)
+
+
 # The methods of one class run from several subclasses here, on purpose.
 examples = settings(
     deadline=None,
-    max_examples=15,
+    max_examples=scaled(15),
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
 )
 
@@ -42,6 +48,11 @@ class Framework(NamedTuple):
     module: Any
     tensor: Callable[[Array], Any]
     grad: Callable[..., Sequence[Any]]
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is minigrad, on whatever device."""
+        return self.grad is minigrad.grad
 
     def leaf(self, array: Array) -> Any:
         tensor = self.tensor(array)
@@ -68,7 +79,7 @@ def pytorch() -> Framework:
 
 def to_array(tensor: Any) -> Array:
     """Return the elements of a tensor of either framework, copied."""
-    return tensor.detach().clone().numpy()
+    return tensor.detach().cpu().clone().numpy()
 
 
 def assert_same(actual: Array, expected: Array, rtol: float, atol: float = 0.0) -> None:
@@ -122,7 +133,7 @@ class Example:
         printer.text(f"arrays {self.arrays}, options {self.options}")
 
     def __call__(self, framework: Framework, tensors: Sequence[Any]) -> Any:
-        call = self.case.call if framework is MINIGRAD else self.case.torch or self.case.call
+        call = self.case.call if framework.ours else self.case.torch or self.case.call
         return call(framework.module, *tensors, **framework.constants(self.options))
 
     def value(self, framework: Framework) -> Any:
@@ -470,7 +481,7 @@ class ExtremeProperties(Tabled):
 
 def assert_truth(extreme: Extreme, framework: Framework, dtype: Any, rtol: float) -> None:
     x = framework.leaf(np.array(extreme.argument, dtype))
-    call = extreme.call if framework is MINIGRAD else extreme.torch or extreme.call
+    call = extreme.call if framework.ours else extreme.torch or extreme.call
     y = call(framework.module, x)
     (g,) = framework.grad(y.sum(), [x])
     assert_same(to_array(y), np.array(extreme.value, dtype), rtol)

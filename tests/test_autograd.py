@@ -19,15 +19,6 @@ from minigrad import ops
 DIFFERENTIATE_TWICE = "Trying to backward through the graph a second time"
 
 
-@pytest.fixture(autouse=True)
-def _recording_is_left_as_it_was():
-    assert mg.is_grad_enabled()
-    yield
-    left_on = mg.is_grad_enabled()
-    mg.set_grad_enabled(True)
-    assert left_on, "the test left recording switched off"
-
-
 @pytest.fixture
 def no_collector():
     """The cyclic garbage collector is off, and finds nothing old."""

@@ -127,6 +127,7 @@ def test_the_interval_is_mcnemars(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert points == pytest.approx([number / 2 for number in expected], abs=0.006)
 
 
+@minigrad.fork_rng()
 def test_the_same_seed_gives_the_same_curves_and_another_gives_others(tmp_path: Path) -> None:
     first = compare(tmp_path / "a", "--seed", "3")
     minigrad.manual_seed(99)
@@ -358,6 +359,7 @@ def test_the_dropout_demonstration_shows_what_it_claims() -> None:
     np.testing.assert_allclose(mean, x, rtol=0.05)
 
 
+@minigrad.fork_rng()
 def test_the_dropout_demonstration_depends_on_its_seed_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -76,6 +76,7 @@ def test_the_layer_drops_its_share_by_an_exact_binomial_test(dropout: float) -> 
     assert binomtest(dropped, n, dropout).pvalue > 1e-6
 
 
+@mg.fork_rng()
 def test_the_layer_draws_from_its_generator_or_else_from_the_default_one() -> None:
     X = mg.ones(50)
     mg.manual_seed(6)
@@ -232,6 +233,7 @@ def test_the_concise_net_draws_all_masks_from_its_generator() -> None:
     assert generator.get_state() == replay.get_state()
 
 
+@mg.fork_rng()
 def test_init_weights_draws_weights_of_linear_layers_and_nothing_else() -> None:
     mg.manual_seed(0)
     net = mlp()

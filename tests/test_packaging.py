@@ -22,7 +22,9 @@ PACKAGE = Path(minigrad.__file__).parent
 ROOT = PACKAGE.parent
 OPTIONAL = ["scipy", "matplotlib", "tqdm", "safetensors", "graphviz", "torch", "cupy"]
 #: the engine, from the bottom up: what computes derivatives, and knows neither an op nor a tensor
-ENGINE = [f"minigrad.{name}" for name in ("grad_mode", "graph", "table", "inplace", "autograd")]
+ENGINE = [
+    f"minigrad.{name}" for name in ("device", "grad_mode", "graph", "table", "inplace", "autograd")
+]
 
 
 def modules() -> dict[str, Path]:
@@ -158,7 +160,8 @@ def test_the_wheel_works_without_the_sources(wheel: zipfile.ZipFile, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "statement", ["import minigrad", "import minigrad.training, minigrad.plot"]
+    "statement",
+    ["import minigrad", "import minigrad.training, minigrad.plot", "import minigrad.testing"],
 )
 def test_importing_loads_numpy_and_nothing_that_is_optional(statement: str) -> None:
     code = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
@@ -187,7 +190,7 @@ def test_the_engine_knows_no_op_and_no_tensor() -> None:
 def test_ops_import_the_table_and_each_other_only() -> None:
     ops = [name for name in MODULES if name.startswith("minigrad.ops")]
     assert len(ops) > 5
-    allowed = {*ops, "minigrad.table", "minigrad.graph"}
+    allowed = {*ops, "minigrad.table", "minigrad.graph", "minigrad.device"}
     for name in ops:
         assert dependencies(name) <= allowed, name
 
@@ -210,6 +213,8 @@ def test_only_the_device_module_imports_cupy_and_only_when_asked() -> None:
 
 def test_optional_packages_are_imported_inside_functions_only() -> None:
     for name, path in MODULES.items():
+        if name.startswith("minigrad.testing."):
+            continue  # statistics and strategies are for those who have scipy and hypothesis
         targets = imported(ast.parse(path.read_text()), top=True)
         assert {t.partition(".")[0] for t in targets}.isdisjoint(OPTIONAL), name
 

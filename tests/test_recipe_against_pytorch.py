@@ -1,15 +1,17 @@
-"""The chapter's recipe, 100 steps on real images, with PyTorch beside minigrad.
+"""The chapter's recipe, 300 steps on real images, with PyTorch beside minigrad.
 
 Both start from the same weights and get the same batches and the same masks: minigrad draws (or is
 given) them, and PyTorch multiplies by ``keep * scale``, with ``keep`` computed here.
 
-In float64 the two share nothing but the numbers that go in, and after 100 steps every single
-parameter agrees to 1e-4 (each tensor as a whole, by its norm, to 1e-9).
+In float64 the two share nothing but the numbers that go in. At this learning rate rounding errors
+grow: PyTorch started from weights that are off by one rounding has left itself, by the norm of a
+tensor, by 1e-13 after 50 steps, 2e-10 after 100 and 2e-7 after 300. So what may lie between the two
+begins with 1e-11, and grows tenfold every 50 steps.
 
-In float32 no two programs stay together for so long: a pre-activation that is zero up to rounding
+In float32 no two programs stay together for that long: a pre-activation that is zero up to rounding
 passes ReLU in one and not in the other, gradients jump, and the high learning rate makes the most
 of it. PyTorch started from weights that are off by one rounding leaves itself by more than 1e-4
-within these 100 steps. So there each of the 100 steps starts from minigrad's weights on both sides,
+within 100 steps. So there each of 100 steps starts from minigrad's weights on both sides,
 PyTorch's ReLU passes what passed minigrad's, and after each step every tensor has to agree by its
 norm to 1e-6, and its gradient to 1e-5; the two ReLUs may disagree only about numbers that are zero
 up to rounding.
@@ -29,7 +31,8 @@ from minigrad import nn
 from minigrad.nn import functional as F
 from models import Net, init_weights, mlp
 
-STEPS, BATCH, LR, RATES, WIDTHS = 100, 256, 0.5, (0.2, 0.5), (784, 256, 256, 10)
+STEPS = 300
+BATCH, LR, RATES, WIDTHS = 256, 0.5, (0.2, 0.5), (784, 256, 256, 10)
 
 Array = np.ndarray
 Masks = list[Array]
@@ -37,7 +40,7 @@ Masks = list[Array]
 
 @pytest.fixture(scope="module")
 def batches() -> list[tuple[Array, Array]]:
-    """The images and labels of 100 batches, in an order drawn at random; epochs of 39 batches."""
+    """The images and labels of the batches, in an order drawn at random; epochs of 39 batches."""
     train, _ = load_fashion_mnist(SAMPLE_DIR, quiet=True)
     rng = np.random.default_rng(0)
     order: list[int] = []
@@ -168,6 +171,7 @@ def torch() -> Iterator[Any]:
 # ------------------------------------------------------------------------- both
 
 
+@minigrad.fork_rng()
 def started(init: str, dtype: Any) -> nn.Sequential:
     """Return the concise net with N(0, 0.01²) or default weights, and masks from a fixed seed."""
     minigrad.manual_seed(1)
@@ -183,35 +187,39 @@ def distance(ours: Any, theirs: Any) -> float:
 
 
 @pytest.mark.parametrize(
-    ("path", "init"),
+    ("path", "init", "steps"),
     [
-        (drawn_by_modules, "normal"),
-        (drawn_by_modules, "default"),
-        (injected, "normal"),
-        (from_scratch, "normal"),
+        (drawn_by_modules, "normal", 300),
+        (drawn_by_modules, "default", 100),
+        (injected, "normal", 100),
+        (from_scratch, "normal", 300),
     ],
 )
-def test_after_100_steps_in_float64_every_parameter_is_pytorchs(
-    path: Callable[[nn.Sequential], Forward], init: str, torch: Any, batches: Any
+def test_all_the_way_in_float64_every_parameter_is_pytorchs(
+    path: Callable[[nn.Sequential], Forward], init: str, steps: int, torch: Any, batches: Any
 ) -> None:
     net = started(init, np.float64)
     start = [p.detach().numpy().copy() for p in net.parameters()]
     forward, beside = path(net), Beside(torch, net)
     optimizer, loss_of = minigrad.optim.SGD(net.parameters(), lr=LR), nn.CrossEntropyLoss()
     losses = []
-    for x, y in batches:
+    for step, (x, y) in enumerate(batches[:steps], start=1):
         logits, masks, _ = forward(minigrad.from_numpy(x.astype(np.float64)))
         loss = loss_of(logits, minigrad.from_numpy(y))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        assert losses[-1] == pytest.approx(beside.step(x.astype(np.float64), y, masks), rel=1e-9)
+        tolerance = 1e-11 * 10 ** (step / 50)
+        assert losses[-1] == pytest.approx(
+            beside.step(x.astype(np.float64), y, masks), rel=tolerance
+        )
+        if step % 10 == 0:
+            for p, q in zip(net.parameters(), beside.parameters, strict=True):
+                assert distance(p, q) < tolerance
     assert losses[-1] < 0.6 * losses[0]  # it did learn
-    for p, q, before in zip(net.parameters(), beside.parameters, start, strict=True):
-        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-4)
-        assert distance(p, q) < 1e-9
-        assert distance(minigrad.from_numpy(before), q) > 0.01
+    for p, before in zip(net.parameters(), start, strict=True):
+        assert distance(p, minigrad.from_numpy(before)) > 0.01
 
 
 @pytest.mark.parametrize("path", [drawn_by_modules, injected])
@@ -222,7 +230,7 @@ def test_each_of_100_steps_in_float32_is_pytorchs(
     forward, beside = path(net), Beside(torch, net)
     optimizer, loss_of = minigrad.optim.SGD(net.parameters(), lr=LR), nn.CrossEntropyLoss()
     losses = []
-    for x, y in batches:
+    for x, y in batches[:100]:
         beside.follow(net)
         logits, masks, passed = forward(minigrad.from_numpy(x))
         loss = loss_of(logits, minigrad.from_numpy(y))
@@ -240,6 +248,7 @@ def test_each_of_100_steps_in_float32_is_pytorchs(
 # ------------------------------------------------------------------------- the chapter's own code
 
 
+@minigrad.fork_rng()
 def test_code_written_like_the_chapter_runs_with_only_its_imports_changed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

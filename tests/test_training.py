@@ -29,6 +29,7 @@ def clouds(n: int = 90, seed: int = 0) -> TensorDataset:
     return TensorDataset(mg.tensor(x, dtype=mg.float32), mg.tensor(y))
 
 
+@mg.fork_rng()
 def network(p: float = 0.0, seed: int = 1) -> nn.Sequential:
     """Return a small net, with dropout that draws from a generator of its own."""
     mg.manual_seed(seed)

@@ -104,6 +104,7 @@ def test_each_loop_has_a_new_order_and_takes_one_draw_from_its_generator() -> No
     assert list(range(50)) not in orders
 
 
+@mg.fork_rng()
 def test_orders_come_from_the_default_generator_unless_another_is_given() -> None:
     default = mg.manual_seed(4)
     own = numbers(DataLoader(counting(30), shuffle=True, generator=mg.Generator(4)))

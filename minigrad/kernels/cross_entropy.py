@@ -173,7 +173,7 @@ def cross_entropy_reduce(launch: Launcher, losses: Any, counts: Any, mean: bool)
     """
     plan = _reduce_plan(layout(losses), layout(counts), mean)
     # CuPy takes the shape () for none given
-    loss, divisor = (np.empty_like(losses, shape=(1,)).reshape(()) for _ in range(2))
+    loss, divisor = (np.empty_like(losses, shape=(1,))[0] for _ in range(2))
     launch(plan, (losses, counts, loss, divisor))
     return loss, divisor
 

@@ -128,7 +128,7 @@ class DeviceArray:
     def __array_function__(self, function: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
         if function not in (np.empty_like, np.zeros_like):
             raise TypeError(f"np.{function.__name__} is no part of what kernels' wrappers may use")
-        shape = kwargs.get("shape", self.shape)
+        shape = kwargs.get("shape") or self.shape  # as CuPy takes ()
         array = self._device.empty(shape, kwargs.get("dtype") or self.dtype)
         return array if function is np.empty_like else array.fill(0)
 

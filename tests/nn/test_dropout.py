@@ -84,9 +84,9 @@ class Counting(mg.Generator):
 
     draws = 0
 
-    def keep_mask(self, shape: Any, p: float) -> np.ndarray:
+    def keep_mask(self, *args: Any, **kwargs: Any) -> Any:
         self.draws += 1
-        return super().keep_mask(shape, p)
+        return super().keep_mask(*args, **kwargs)
 
 
 # ------------------------------------------------------------------------- where it does nothing
@@ -265,6 +265,7 @@ def test_backward_reuses_the_forwards_mask_and_scale_to_the_bit(
     assert (generator.get_state(), mg.random.get_rng_state()) == (after, default)
 
 
+@mg.fork_rng()
 def test_what_is_drawn_between_forward_and_backward_does_not_change_the_gradient() -> None:
     x = mg.ones(1000, requires_grad=True)
     mg.manual_seed(0)
@@ -383,6 +384,7 @@ def test_a_mask_tensor_that_is_changed_before_backward_is_noticed() -> None:
 # ------------------------------------------------------------------------- where masks come from
 
 
+@mg.fork_rng()
 def test_draws_come_from_the_given_generator_only_or_else_from_the_default_one() -> None:
     generator, x = mg.Generator(5), mg.ones(100)
     default = mg.manual_seed(5)
@@ -394,6 +396,7 @@ def test_draws_come_from_the_given_generator_only_or_else_from_the_default_one()
 
 
 @pytest.mark.parametrize("others", [[], [0.5], [0.2, 0.9, 1.0]])
+@mg.fork_rng()
 def test_the_same_seed_gives_the_same_mask_whatever_was_drawn_before(others: list[float]) -> None:
     x = mg.ones(8, 9)
     mg.manual_seed(11)
@@ -435,6 +438,7 @@ def test_successive_calls_draw_independent_masks(p: float) -> None:
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["default generator", "spawned generators"])
+@mg.fork_rng()
 def test_the_layers_of_a_network_draw_independent_masks(own: bool) -> None:
     mg.manual_seed(0)
     sources = mg.Generator(0).spawn(2) if own else [None, None]

@@ -7,7 +7,7 @@ Distributions are tested by Kolmogorov and Smirnov's test at α = 1e-4 on fixed 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,10 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 @pytest.fixture(autouse=True)
-def _fixed_seed() -> None:
-    mg.manual_seed(0)
+def _fixed_seed() -> Iterator[None]:
+    with mg.fork_rng():
+        mg.manual_seed(0)
+        yield
 
 
 # ------------------------------------------------------------------------- distributions

@@ -73,6 +73,7 @@ def test_linear_of_no_features_works(inputs: int, outputs: int) -> None:
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 200), (50, 400), (784, 256)])
+@mg.fork_rng()
 def test_linear_starts_uniform_within_one_over_the_root_of_its_inputs(
     inputs: int, outputs: int
 ) -> None:
@@ -89,16 +90,19 @@ def test_linear_starts_uniform_within_one_over_the_root_of_its_inputs(
         assert kstest(values.ravel() / bound, "uniform", args=(-1, 2)).pvalue > 1e-4
 
 
+@mg.fork_rng()
 def test_linear_starts_distributed_as_pytorchs_does() -> None:
     torch = pytorch()
     mg.manual_seed(0)
-    torch.manual_seed(0)
-    ours, theirs = nn.Linear(50, 400), torch.nn.Linear(50, 400)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours, theirs = nn.Linear(50, 400), torch.nn.Linear(50, 400)
     for name in "weight", "bias":
         samples = [getattr(layer, name).detach().numpy().ravel() for layer in (ours, theirs)]
         assert ks_2samp(*samples).pvalue > 1e-4
 
 
+@mg.fork_rng()
 def test_linear_draws_its_weights_from_the_default_generator_and_anew_each_time() -> None:
     def values(layer: nn.Linear) -> list[Any]:
         return [p.tolist() for p in layer.parameters()]

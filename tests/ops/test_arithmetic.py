@@ -131,17 +131,17 @@ CASES = {
 }
 TIES = {
     "equal operands of maximum share": Tie(
-        lambda m, a, b: m.maximum(a, b),
-        [[1, 2, 3], [2, 2, 2]],
-        [[0, 0.5, 1], [1, 0.5, 0]],
+        lambda m, a, b: -4 * m.maximum(a, b),
+        [[[1, 2], [3, 2]], [[2, 2], [2, 5]]],
+        [[[0, -2], [-4, 0]], [[-4, -2], [0, -4]]],
     ),
     "equal operands of minimum share": Tie(
-        lambda m, a, b: m.minimum(a, b),
-        [[1, 2, 3], [2, 2, 2]],
-        [[1, 0.5, 0], [0, 0.5, 1]],
+        lambda m, a, b: -4 * m.minimum(a, b),
+        [[[1, 2], [3, 2]], [[2, 2], [2, 5]]],
+        [[[-4, -2], [0, -4]], [[0, -2], [-4, 0]]],
     ),
     "pow of base 0": Tie(
-        lambda m, a, b: m.pow(a, b), [[0, 0, 0], [0, 1, 2]], [[0, 1, 0], [0, 0, 0]]
+        lambda m, a, b: -4 * m.pow(a, b), [[0, 0, 0], [0, 1, 2]], [[0, -4, 0], [0, 0, 0]]
     ),
     "pow of exponent 0": Tie(
         lambda m, a, b: m.pow(a, b), [[1, 4, 0], [0, 0, 0]], [[0, 0, 0], [0, np.log(4), 0]]
@@ -150,7 +150,9 @@ TIES = {
     "pow of base 0 and a scalar exponent": Tie(lambda m, a: a**0 + a**1 + a**2, [[0, 0]], [[1, 1]]),
     "scalar 0 to the power": Tie(lambda m, b: 0.0**b, [[0, 1, 2]], [[0, 0, 0]]),
     "remainder of a multiple": Tie(
-        lambda m, a, b: m.remainder(a, b), [[4, -4, 0], [2, 2, 2]], [[1, 1, 1], [-2, 2, 0]]
+        lambda m, a, b: m.remainder(a, b) * m.tensor([[1.0, 2.0], [3.0, 4.0]]),
+        [[[4, -4], [0, 3]], [[2, 2], [2, 2]]],
+        [[[1, 2], [3, 4]], [[-2, 4], [0, -4]]],
     ),
 }
 
@@ -162,6 +164,14 @@ class TestArithmetic(OpProperties):
 
 class TestTies(TieProperties):
     ties = TIES
+
+
+def test_at_the_pole_of_a_negative_power_both_gradients_are_infinite_as_in_pytorch() -> None:
+    for framework in (MINIGRAD, pytorch()):
+        a, b = framework.leaf(np.array(0.0)), framework.leaf(np.array(-1.0))
+        with np.errstate(divide="ignore"):
+            grads = framework.grad(framework.module.pow(a, b), (a, b))
+        assert [g.item() for g in grads] == [-np.inf, -np.inf]
 
 
 # ------------------------------------------------------------------------- the dtype of the result
