@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -149,6 +150,7 @@ def test_a_run_that_always_kills_its_process_ends_with_advice(
         execute.execute([run], tmp_path, execute.processes(1))
 
 
+@mock.patch.dict("os.environ")  # which the cluster adds to
 def test_a_cluster_that_loses_a_worker_gives_the_same_results(
     tmp_path: Path, journal: Path
 ) -> None:
@@ -175,6 +177,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_results(
     assert len(done) == 5  # the run whose worker was killed was begun twice
 
 
+@mock.patch.dict("os.environ")  # which the cluster adds to
 def test_a_cluster_gives_the_bits_of_local_processes(tmp_path: Path, journal: Path) -> None:
     distributed = pytest.importorskip("distributed")
     wanted = runs(count, 3, journal)

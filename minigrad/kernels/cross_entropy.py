@@ -17,6 +17,7 @@ from minigrad.kernels.launch import (
     c_name,
     check,
     check_is,
+    empty,
     groups,
     layout,
     planned,
@@ -100,7 +101,7 @@ def cross_entropy_rows(
         ignore_index,
         label_smoothing,
     )
-    losses = np.empty_like(x, shape=labels.shape)
+    losses = empty(x, labels.shape)
     counts, gradient = np.empty_like(losses), np.empty_like(x)
     weight = NULL if weight is None else weight
     launch(plan, (x, labels, weight, losses, counts, gradient, wrong))
@@ -172,8 +173,7 @@ def cross_entropy_reduce(launch: Launcher, losses: Any, counts: Any, mean: bool)
         The loss, 0-d, and what it was divided by, 0-d; see `cross_entropy_reduce_in_numpy`.
     """
     plan = _reduce_plan(layout(losses), layout(counts), mean)
-    # CuPy takes the shape () for none given
-    loss, divisor = (np.empty_like(losses, shape=(1,))[0] for _ in range(2))
+    loss, divisor = empty(losses, ()), empty(losses, ())
     launch(plan, (losses, counts, loss, divisor))
     return loss, divisor
 

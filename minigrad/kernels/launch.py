@@ -122,6 +122,11 @@ def groups(n: int, size: int) -> int:
     return -(-n // size)
 
 
+def empty(like: Any, shape: tuple[int, ...]) -> Any:
+    """Return a new array like another but for its shape; CuPy takes the shape () for none given."""
+    return np.empty_like(like, shape=shape) if shape else np.empty_like(like, shape=(1,))[0]
+
+
 # ------------------------------------------------------------------------- what arrays have to be
 
 #: Dtype, shape, whether C-contiguous, and the number of the device.
