@@ -187,6 +187,11 @@ CASES = {
     "setitem": Case(
         lambda m, x, value, index: m.setitem(x, value, index), replacements("basic"), torch=put
     ),
+    "setitem: a square in a square": Case(
+        lambda m, x, value, index: m.setitem(x, value, index),
+        st.just(([(3, 3), (2, 2)], {"index": (slice(1, None), slice(None, 2))})),
+        torch=put,
+    ),
     "setitem: in place": Case(assigned, replacements("basic", "mask"), torch=put),
     "setitem: a scalar": Case(
         lambda m, x, index: assigned(m, x, 1.5, index),
