@@ -1,0 +1,371 @@
+"""Derivatives against central differences: is what ``backward`` returns the derivative?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.autograd import grad
+from minigrad.grad_mode import enable_grad
+from minigrad.graph import Array, wrap
+from minigrad.random import fork_rng
+from minigrad.tensor import Tensor
+
+Function: TypeAlias = Callable[..., Any]
+
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a function's value, relative to it
+
+
+class GradcheckError(AssertionError):
+    """A derivative is wrong, or changes from one time to the next."""
+
+
+def gradcheck(
+    fn: Function,
+    inputs: Tensor | Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-8,
+    rtol: float = 1e-5,
+    fast: bool = False,
+    raise_exception: bool = True,
+) -> bool:
+    """Check the derivatives of a function against central differences, in float64.
+
+    First the function is run twice, and its derivative too: both must repeat bit for bit, so that a
+    mask that is drawn anew in the backward pass is found out. Inputs may have any shape and layout,
+    and any number of elements; they are not changed, and the default generator gets its state back.
+
+    An error of 0.05 % in a single derivative is found where that exceeds 2e-5, plus 4e-6 times the
+    function's value.
+
+    Args:
+        fn: returns a tensor or several. Its arguments are those of ``inputs`` that need no gradient
+            and, for those that do, leaves of the same elements. Integers and booleans that it
+            returns have no derivative, and are not counted among the outputs.
+        inputs: the arguments. Those that require grad are checked, and must be float64.
+        eps: the step; for an element x it is multiplied by max(1, |x|). A kink must be farther off.
+        atol, rtol: the derivative may differ from the difference quotient by
+            ``atol + rtol * |quotient|``, and by what rounding does to the quotient.
+        fast: check a random projection for each pair of an input and an output, instead of every
+            element: two runs of the function for each input. An error in one of many elements may
+            then be too small to see.
+        raise_exception: False to return False instead of raising `GradcheckError`.
+
+    Returns:
+        True; False if a derivative is wrong and ``raise_exception`` is False.
+
+    Raises:
+        GradcheckError: a derivative is wrong or missing, raises an error, or does not repeat.
+        TypeError: an input that requires grad, or an output, is not float64.
+        ValueError: no input requires grad; no output depends on one; an output is not finite.
+
+    Examples:
+        >>> from minigrad import ops, tensor
+        >>> x = tensor([[0.5, 2.0], [1.0, -3.0]], dtype=np.float64, requires_grad=True)
+        >>> gradcheck(ops.softmax, [x, 1])
+        True
+    """
+    return _Check(fn, _listed(inputs), eps, atol, rtol, fast).verdict(raise_exception)
+
+
+def gradgradcheck(
+    fn: Function,
+    inputs: Tensor | Sequence[Any],
+    grad_outputs: Tensor | Sequence[Tensor] | None = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-8,
+    rtol: float = 1e-5,
+    fast: bool = False,
+    raise_exception: bool = True,
+) -> bool:
+    """Check the second derivatives of a function: those of its first derivative, by `gradcheck`.
+
+    The first derivative is a function of the inputs and of the gradients that flow into the outputs
+    and is checked for both. That it is the derivative of ``fn`` is for `gradcheck` to tell.
+
+    Args:
+        fn, inputs, eps, atol, rtol, fast, raise_exception: as in `gradcheck`.
+        grad_outputs: what flows into each output that requires grad: float64, requiring grad where
+            it is to be checked. None for random numbers.
+
+    Returns:
+        True; False if a derivative is wrong and ``raise_exception`` is False.
+
+    Raises:
+        GradcheckError, TypeError, ValueError: as `gradcheck`.
+
+    Examples:
+        >>> from minigrad import ops, tensor
+        >>> x = tensor([0.5, 2.0], dtype=np.float64, requires_grad=True)
+        >>> gradgradcheck(ops.log, x)
+        True
+    """
+    inputs = _listed(inputs)
+    tracked = _tracked(inputs)
+
+    def differentiable_outputs(leaves: Sequence[Any]) -> list[Tensor]:
+        return [y for y in _outputs(fn, leaves) if y.requires_grad]
+
+    if grad_outputs is None:
+        rng = np.random.default_rng(1)
+        with enable_grad(), fork_rng():
+            shapes = [y.shape for y in differentiable_outputs(_leaves(inputs))]
+        grad_outputs = [wrap(np.asarray(rng.normal(size=shape)), True) for shape in shapes]
+    grad_outputs = _listed(grad_outputs)
+
+    def derivative(*args: Any) -> list[Tensor]:
+        leaves, flowing_in = args[: len(inputs)], args[len(inputs) :]
+        wanted = [leaves[i] for i in tracked]
+        outputs = differentiable_outputs(leaves)
+        grads = _grad(outputs, wanted, flowing_in, create_graph=True)
+        for i, x, g in zip(tracked, wanted, grads, strict=True):
+            if g is None and x.numel():
+                raise ValueError(_UNUSED.format(f"input {i}"))
+        pairs = zip(wanted, grads, strict=True)
+        return [wrap(np.zeros(x.shape)) if g is None else g for x, g in pairs]
+
+    check = _Check(derivative, [*inputs, *grad_outputs], eps, atol, rtol, fast)
+    n = len(inputs)
+    check.input_name = lambda i: f"input {i}" if i < n else f"grad_output {i - n}"
+    check.output_name = lambda j: f"the gradient for input {tracked[j]}"
+    check.may_be_constant = True
+    return check.verdict(raise_exception)
+
+
+# ------------------------------------------------------------------------- the check
+
+
+class _Check:
+    """The check of a function at given arguments.
+
+    Attributes:
+        leaves: the arguments that the function gets.
+        tracked: which of them are checked.
+        outputs: what it returned.
+        input_name, output_name: what they are called in messages, by their number.
+        may_be_constant: whether it is no mistake if nothing depends on an input.
+    """
+
+    input_name: Callable[[int], str] = "input {}".format
+    output_name: Callable[[int], str] = "output {}".format
+    may_be_constant = False
+
+    def __init__(
+        self, fn: Function, inputs: list[Any], eps: float, atol: float, rtol: float, fast: bool
+    ) -> None:
+        self.fn, self.eps, self.atol, self.rtol, self.fast = fn, eps, atol, rtol, fast
+        self.tracked, self.leaves = _tracked(inputs), _leaves(inputs)
+        self.outputs: list[Tensor] = []
+
+    def verdict(self, raise_exception: bool) -> bool:
+        """Return whether all derivatives are right, or raise if one is not."""
+        try:
+            with enable_grad(), fork_rng():
+                self.run()
+        except GradcheckError:
+            if raise_exception:
+                raise
+            return False
+        return True
+
+    def run(self) -> None:
+        """Raise if a derivative is wrong.
+
+        For each output and input, the Jacobian matrix J is compared as v J uᵀ: v and u are identity
+        matrices or, if fast, random rows.
+        """
+        self.outputs = _outputs(self.fn, self.leaves)
+        connected = self.repeat()
+        weights = [self.weights(y) for y in self.outputs]
+        rows = [self.rows(y, v) for y, v in zip(self.outputs, weights, strict=True)]
+        for k, i in enumerate(self.tracked):
+            u = self.weights(self.leaves[i])
+            depends = connected[k] or not self.leaves[i].numel()
+            quotients, roundings = self.columns(i, u)
+            for j, v in enumerate(weights):
+                numerical, rounding = v @ quotients[j], np.abs(v) @ roundings[j]
+                self.compare(i, j, rows[j][k] @ u.T, numerical, rounding, connected[k])
+                depends = depends or bool(numerical.any())
+            if not (depends or self.may_be_constant):
+                raise ValueError(_UNUSED.format(self.input_name(i)))
+
+    def weights(self, x: Tensor) -> Array:
+        """Return the combinations of elements that are looked at, in the rows of a matrix."""
+        n = x.numel()
+        return np.random.default_rng(n).normal(size=(1, n)) if self.fast else np.eye(n)
+
+    def repeat(self) -> list[bool]:
+        """Raise if values or gradients do not repeat; return which inputs gradients flow to."""
+        again = _outputs(self.fn, self.leaves)
+        for j, (y, z) in enumerate(zip(self.outputs, again, strict=True)):
+            if not _identical(y.data, z.data):
+                raise GradcheckError(
+                    f"{self.output_name(j)} changes from one call to the next, on the same inputs. "
+                    "If random numbers are drawn, draw them outside and pass them in (a mask), or "
+                    "from a generator that is made inside, with a given seed."
+                )
+        rng = np.random.default_rng(0)
+        flowing_in = [rng.normal(size=y.shape) for y in self.outputs]
+        first, second = (self.gradients(self.outputs, flowing_in) for _ in range(2))
+        for i, g, h in zip(self.tracked, first, second, strict=True):
+            if g is not None and not _identical(g, h):
+                raise GradcheckError(
+                    f"the gradient for {self.input_name(i)} changes from one backward pass to the "
+                    "next, through the same graph. If the derivative draws random numbers, it must "
+                    "use those of the forward pass instead: the same mask."
+                )
+        return [g is not None for g in first]
+
+    def gradients(self, outputs: list[Tensor], flowing_in: list[Array]) -> list[Any]:
+        """Return the gradient for each input that is checked; None where nothing flows back."""
+        pairs = [(y, wrap(v)) for y, v in zip(outputs, flowing_in, strict=True) if y.requires_grad]
+        if not pairs:
+            return [None] * len(self.tracked)
+        ys, vs = zip(*pairs, strict=True)
+        grads = _grad(ys, [self.leaves[i] for i in self.tracked], vs, retain_graph=True)
+        for i, g in zip(self.tracked, grads, strict=True):
+            if g is not None and not np.isfinite(g.data).all():
+                place = np.argwhere(~np.isfinite(g.data))[0]
+                raise GradcheckError(
+                    f"the gradient for {self.input_name(i)}{_index(place)} is "
+                    f"{g.data[tuple(place)]}, where the function is finite"
+                )
+        return [None if g is None else g.data for g in grads]
+
+    def rows(self, y: Tensor, v: Array) -> list[Array]:
+        """Return, for each input, v J: a backward pass for each row."""
+        found = [self.gradients([y], [row.reshape(y.shape)]) for row in v]
+        products = [np.zeros((len(v), self.leaves[i].numel())) for i in self.tracked]
+        for r, grads in enumerate(found):
+            for product, g in zip(products, grads, strict=True):
+                if g is not None:
+                    product[r] = g.ravel()
+        return products
+
+    def columns(self, i: int, u: Array) -> tuple[list[Array], list[Array]]:
+        """Return, for each output, J uᵀ by differences, and what rounding may do to it."""
+        quotients, roundings = (
+            [np.zeros((y.numel(), len(u))) for y in self.outputs] for _ in range(2)
+        )
+        for c, direction in enumerate(u):
+            x = self.leaves[i].data
+            direction = direction.reshape(x.shape)
+            step = self.eps * max(1.0, float(np.abs(x[direction != 0]).max(initial=0)))
+            ahead, behind = (self.outputs_at(i, x + sign * step * direction) for sign in (1, -1))
+            for j, (a, b) in enumerate(zip(ahead, behind, strict=True)):
+                quotients[j][:, c] = (a - b) / (2 * step)
+                roundings[j][:, c] = np.maximum(np.abs(a), np.abs(b)) * (_ROUNDING / step)
+        return quotients, roundings
+
+    def outputs_at(self, i: int, x: Array) -> list[Array]:
+        """Return the elements of the outputs with another array for input ``i``."""
+        leaves = [*self.leaves[:i], wrap(x, requires_grad=True), *self.leaves[i + 1 :]]
+        return [y.data.ravel() for y in _outputs(self.fn, leaves)]
+
+    def compare(
+        self, i: int, j: int, analytic: Array, numerical: Array, rounding: Array, connected: bool
+    ) -> None:
+        """Raise if the derivatives of output ``j`` for input ``i`` differ; name the worst one."""
+        allowed = self.atol + self.rtol * np.abs(numerical) + rounding
+        difference = np.abs(analytic - numerical)
+        wrong = difference > allowed
+        if not wrong.any():
+            return
+        worst = np.unravel_index((difference - allowed).argmax(), wrong.shape)
+        what, by = self.output_name(j), self.input_name(i)
+        if self.fast:
+            what, by = f"a random combination of {what}", f"a random direction of {by}"
+        else:
+            what += _index(np.unravel_index(worst[0], self.outputs[j].shape))
+            by += _index(np.unravel_index(worst[1], self.leaves[i].shape))
+        lines = [
+            f"the derivative of {what} with respect to {by} is wrong",
+            f"  analytic:   {analytic[worst]:.10g}",
+            f"  numerical:  {numerical[worst]:.10g}",
+            f"  difference: {difference[worst]:.3g}, where {allowed[worst]:.3g} is allowed",
+        ]
+        if not self.fast:
+            lines.append(f"  wrong are {wrong.sum()} of the {wrong.size} derivatives of this pair")
+        if not connected:
+            lines.append("  nothing flows back to this input: was something detached?")
+        raise GradcheckError("\n".join(lines))
+
+
+_UNUSED = (
+    "no output depends on {}, so there is nothing to check: the function must use the arguments "
+    "that it is called with"
+)
+
+
+def _listed(inputs: Any) -> list[Any]:
+    return [inputs] if isinstance(inputs, Tensor) else list(inputs)
+
+
+def _tracked(inputs: list[Any]) -> list[int]:
+    """Return the numbers of the inputs that require grad: float64 all of them, and one at least."""
+    tracked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    if not tracked:
+        raise ValueError("no input requires grad: call requires_grad_() on what is to be checked")
+    for i in tracked:
+        if inputs[i].dtype != np.float64:
+            raise TypeError(
+                f"input {i} is {inputs[i].dtype}, but finite differences need float64: rounding "
+                "alone would make a difference quotient wrong by several per cent; call double()"
+            )
+    return tracked
+
+
+def _leaves(inputs: list[Any]) -> list[Any]:
+    """Return the inputs with leaves of the same memory for those that require grad."""
+    return [
+        x.detach().requires_grad_() if isinstance(x, Tensor) and x.requires_grad else x
+        for x in inputs
+    ]
+
+
+def _outputs(fn: Function, leaves: Sequence[Any]) -> list[Tensor]:
+    """Return the floating-point tensors that a function returns: float64 and finite."""
+    result = fn(*leaves)
+    results = result if isinstance(result, tuple | list) else [result]
+    if not all(isinstance(y, Tensor) for y in results):
+        kinds = ", ".join(type(y).__name__ for y in results)
+        raise TypeError(f"expected a function that returns a tensor or several, but got {kinds}")
+    outputs = [y for y in results if y.dtype.kind == "f"]
+    if not outputs:
+        raise ValueError("the function returns no floating-point tensor: it has no derivative")
+    for j, y in enumerate(outputs):
+        if y.dtype != np.float64:
+            raise TypeError(
+                f"output {j} is {y.dtype}, but finite differences need float64; is there a "
+                "constant or a cast in the function that makes it so?"
+            )
+        if not np.isfinite(y.data).all():
+            place = np.argwhere(~np.isfinite(y.data))[0]
+            raise ValueError(
+                f"output {j}{_index(place)} is {y.data[tuple(place)]}: choose inputs at which, and "
+                "within eps of which, the function is finite"
+            )
+    return outputs
+
+
+def _grad(
+    outputs: Sequence[Tensor], inputs: list[Tensor], flowing_in: Sequence[Any], **how: bool
+) -> tuple[Any, ...]:
+    try:
+        return grad(outputs, inputs, flowing_in, allow_unused=True, **how)
+    except Exception as error:
+        raise GradcheckError(f"backward raised {type(error).__name__}: {error}") from error
+
+
+def _identical(a: Array, b: Array) -> bool:
+    """Return whether two arrays are equal to the last bit."""
+    return a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def _index(place: Sequence[Any] | Array) -> str:
+    """Return an index as it is written behind a name; nothing for a 0-d tensor."""
+    return str([int(i) for i in place]) if len(place) else ""

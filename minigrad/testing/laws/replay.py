@@ -1,0 +1,72 @@
+"""Laws of replay: what was random once can be had again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.testing.laws.law import BrokenLaw, Trial, law
+from minigrad.testing.laws.values import SHAPE
+
+#: as the calls of a network: several shapes and probabilities
+CALLS = ((SHAPE, 0.5), ((7,), 0.5), (SHAPE, 0.3), ((2, 3, 5), 0.5), (SHAPE, 0.5))
+
+
+def _masks(trial: Trial, backward: bool = False) -> list[np.ndarray]:
+    """Draw a mask for each of `CALLS`; with ``backward``, ask for each one's gradient, too."""
+    masks = []
+    for shape, p in CALLS:
+        x = trial.tensor(np.ones(shape, np.float32))
+        result, y = trial.apply(x, p)
+        masks.append(y == 0)
+        if backward:
+            trial.gradient(result, x, np.ones(shape, np.float32))
+    return masks
+
+
+def _check_replay(got: list[np.ndarray], expected: list[np.ndarray], after: str) -> None:
+    for i, (again, mask) in enumerate(zip(got, expected, strict=True)):
+        if (again != mask).any():
+            raise BrokenLaw(
+                f"{after}, call {i + 1} of {len(expected)} should give the same mask as the first "
+                f"time, but {int((again != mask).sum())} of {mask.size} places differ: does the "
+                "dropout draw its numbers from elsewhere?"
+            )
+
+
+@law("The same seed gives the same masks, another seed gives others.",
+     ("seed",))  # fmt: skip
+def seed(trial: Trial) -> None:
+    number = trial.reseed()
+    first = _masks(trial)
+    trial.seed(number)
+    _check_replay(_masks(trial), first, f"after seed {number} was set again")
+    trial.dropped((5, 5), 0.9)
+    trial.seed(number)
+    _check_replay(_masks(trial), first, f"after another call, and seed {number} set again")
+    for other in number ^ 1, number ^ 2**16, 0, 1:
+        trial.seed(other)
+        if other != number and (_masks(trial)[0] == first[0]).all():
+            raise BrokenLaw(f"seeds {number} and {other} should give other masks, but are alike")
+
+
+@law("The state, saved and restored, replays the masks; backward draws nothing.",
+     ("seed", "state"))  # fmt: skip
+def state(trial: Trial) -> None:
+    read, write = trial.subject.state, trial.subject.set_state
+    assert read
+    assert write
+    trial.dropped((9, 9), 0.5)
+    before = read()
+    first = _masks(trial)
+    after = read()
+    if after == before:
+        raise BrokenLaw("expected the stream of random numbers to have moved in training")
+    write(before)
+    _check_replay(_masks(trial), first, "after the state was restored")
+    if read() != after:
+        raise BrokenLaw("the same calls from the same state should end in the same state")
+    if trial.framework.gradient:
+        write(before)
+        _check_replay(_masks(trial, backward=True), first, "with a backward after each call")
+        if read() != after:
+            raise BrokenLaw("expected backward to draw nothing, but the stream moved")

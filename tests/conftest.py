@@ -1,0 +1,140 @@
+"""How the suite runs: how many examples, from which seed, and what it says about itself.
+
+Profiles of hypothesis, chosen by ``--hypothesis-profile``: ``dev`` for a first look, ``ci`` for
+what has to pass, which is the default, and ``long`` for a night. Tests say how many examples they
+take in ``ci`` (`tests.reference.scaled`); the others take a fifth, and fifty times as many.
+
+No two runs are the same: what is drawn from minigrad's default generator follows from a seed that
+stands at the head of the report, and ``--seed`` repeats it. What hypothesis draws is repeated by
+the line that it prints with a failure.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+import minigrad
+from minigrad.device import cuda_status
+from tests.leaks import guarded
+
+OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
+
+for _name, _examples in {"dev": 20, "ci": 100, "long": 5000}.items():
+    settings.register_profile(
+        _name, max_examples=_examples, deadline=None, derandomize=False, print_blob=True
+    )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("minigrad")
+    group.addoption("--seed", type=int, help="of minigrad's default generator; shown in the head")
+    group.addoption(
+        "--without",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="behave as if a package were not installed, to see that the suite can do without",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("ci")
+    if config.option.seed is None:
+        config.option.seed = secrets.randbits(32)
+    minigrad.manual_seed(config.option.seed)
+    for name in config.option.without:
+        sys.modules[name] = None  # type: ignore[assignment]
+
+
+@pytest.fixture(autouse=True)
+def _leaves_everything_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+    with guarded(request.node.nodeid, request.config.option.seed):
+        yield
+
+
+# ------------------------------------------------------------------------- what is said
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    found = {name: _version(name, config) for name in OPTIONAL}
+    present, reason = cuda_status()
+    found["a GPU"] = "present" if present else f"absent ({reason})"
+    return [
+        f"minigrad: profile {settings.get_current_profile_name()}, --seed={config.option.seed}",
+        "beside it: " + ", ".join(f"{name} {state}" for name, state in found.items()),
+    ]
+
+
+def _version(package: str, config: pytest.Config) -> str:
+    try:
+        return "absent" if package in config.option.without else version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    stats, write = terminalreporter.stats, terminalreporter.write_line
+    terminalreporter.section("what the run was worth")
+    skipped = [report.longrepr[2] for report in stats.get("skipped", [])]
+    write(f"tests skipped: {len(skipped)}")
+    for reason, count in Counter(map(_reason, skipped)).most_common():
+        write(f"{count:6} {reason}")
+    if budget := _budget():
+        spent = f"{budget.total:.2g}, {budget.limit:g} allowed"
+        write(f"tests of what is random: a false alarm has at most the probability {spent}")
+        if _overdrawn(budget):
+            write(str(budget), red=True)
+    if stats.get("failed") or stats.get("error"):
+        write(
+            f"what was drawn from the default generator is repeated by --seed={config.option.seed}"
+        )
+
+
+def _reason(skipped: str) -> str:
+    """Return why a test was skipped: what it needs, or what it says itself."""
+    module = re.search(r"could not import '(\w+)", skipped)
+    return f"needs {module[1]}" if module else skipped.removeprefix("Skipped: ")
+
+
+# ------------------------------------------------------------------------- the account of alarms
+
+
+def _budget() -> Any:
+    """Return the account of false-alarm probabilities, if any test has made use of it."""
+    statistics = sys.modules.get("minigrad.testing.statistics")
+    return statistics and statistics.RUN
+
+
+def _overdrawn(budget: Any) -> bool:
+    try:
+        budget.check()
+    except AssertionError:
+        return True
+    return False
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    budget = _budget()
+    if budget and hasattr(session.config, "workeroutput"):  # one of several processes
+        session.config.workeroutput["false alarms"] = dict(budget.spent)
+    elif budget and _overdrawn(budget):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what another process has spent."""
+    for what, alpha in getattr(node, "workeroutput", {}).get("false alarms", {}).items():
+        from minigrad.testing.statistics import RUN
+
+        RUN.charge(what, alpha)

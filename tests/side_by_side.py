@@ -1,0 +1,250 @@
+"""One program in minigrad and in PyTorch: how ops are spelled there, and a register in both."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+# ------------------------------------------------------------------------- PyTorch's spelling
+
+
+def _setitem_(x: Any, value: Any, index: Any) -> Any:
+    x[index] = value.to(x.dtype) if torch.is_tensor(value) else value
+    return x
+
+
+def _copy_(x: Any, source: Any) -> Any:
+    return x.copy_(source) if torch.is_tensor(source) else x.fill_(source)
+
+
+def _remainder(a: Any, b: Any) -> Any:
+    return (a if torch.is_tensor(a) else torch.full_like(b, a, dtype=torch.result_type(a, b))) % b
+
+
+def _clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    limits = [limit for limit in (min, max) if torch.is_tensor(limit)]
+    if not limits:
+        return torch.clamp(x, min, max)
+    # PyTorch cannot differentiate its clamp where x itself is broadcast
+    x = x.expand(torch.broadcast_shapes(x.shape, *[limit.shape for limit in limits]))
+    if min is not None and max is not None:
+        min, max = (t if torch.is_tensor(t) else torch.full_like(limits[0], t) for t in (min, max))
+    return torch.clamp(x, min, max)
+
+
+def _over(name: str) -> Callable[..., Any]:
+    """Return a reduction that means all dimensions by None."""
+
+    def call(x: Any, dim: Any = None, **options: Any) -> Any:
+        return getattr(torch, name)(x, tuple(range(x.ndim)) if dim is None else dim, **options)
+
+    return call
+
+
+def _constant(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that needs no gradient."""
+    return lambda *args: function(*[a.detach() if torch.is_tensor(a) else a for a in args])
+
+
+def _product(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a matrix product of any dtypes."""
+
+    def call(a: Any, b: Any, *bias: Any) -> Any:
+        dtype = torch.promote_types(a.dtype, b.dtype)
+        return function(*[t.to(dtype) for t in (a, b, *bias)])
+
+    return call
+
+
+#: what is not torch.NAME; for a change in place, what is no method of that name
+SPELLINGS: dict[str, Callable[..., Any]] = {
+    **{op: getattr(operator, op) for op in ("add", "sub", "mul", "pow")},
+    **{op: getattr(operator, op) for op in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **{op: _over(op) for op in ("logsumexp", "var", "std", "amax", "amin")},
+    **{op: _constant(getattr(torch, op)) for op in ("sign", "floor")},
+    "floor_divide": _constant(operator.floordiv),
+    "div": operator.truediv,
+    "remainder": _remainder,
+    "clamp": _clamp,
+    "matmul": _product(torch.matmul),
+    "linear": _product(torch.nn.functional.linear),
+    "tensor": lambda array, requires_grad=False: array.requires_grad_(requires_grad),
+    "cast": lambda x, dtype: x.to(getattr(torch, dtype), copy=True),
+    "expand": lambda x, shape: x.expand(shape),
+    "getitem": lambda x, index: x[index],
+    "setitem": lambda x, value, index: _setitem_(x.clone(), value, index),
+    "setitem_": _setitem_,
+    "overwrite": lambda x, source: _copy_(x.clone(), source),
+    "copy_": _copy_,
+    "masked_scale": lambda x, keep, scale: x * keep * scale,
+    "softmax_cross_entropy": lambda x, q, dim: -(q * torch.log_softmax(x, dim)).sum(dim),
+}
+
+
+def torch_call(op: str, *args: Any, **options: Any) -> Any:
+    """Run an op of a program in PyTorch."""
+    args, options = _with_tensors((args, options))
+    if op in SPELLINGS:
+        y = SPELLINGS[op](*args, **options)
+    elif op.endswith("_"):
+        y = getattr(args[0], op)(*args[1:], **options)
+    else:
+        y = getattr(torch, op)(*args, **options)
+    if not torch.is_grad_enabled() and torch.is_tensor(y) and y.is_leaf and y._is_view():
+        return y.detach()  # a view that was not recorded says that it requires grad
+    return y
+
+
+def _with_tensors(value: Any) -> Any:
+    """Return a value with tensors in place of the arrays in it."""
+    if isinstance(value, dict):
+        return {name: _with_tensors(v) for name, v in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(map(_with_tensors, value))
+    return torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+
+
+#: ops whose result has the dtype to which all operands are promoted
+PROMOTING = {
+    *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "max", "min", "clamp", "where", "concatenate", "stack"),
+    "softmax_cross_entropy",
+}
+
+
+def promoted(tensors: list[Any]) -> list[Any]:
+    """Return operands cast such that a tensor without dimensions counts as any other does."""
+    for kind in (torch.Tensor.is_floating_point, lambda t: t.dtype in (torch.int64, torch.int32)):
+        wide = [t.dtype for t in tensors if kind(t) and not t.ndim and t.dtype.itemsize == 8]
+        if wide:
+            tensors = [t.to(wide[0]) if kind(t) and t.ndim else t for t in tensors]
+    return tensors
+
+
+def changed_since(*outputs: Any) -> set[str]:
+    """Return the names of PyTorch's nodes behind some outputs whose saved tensors were changed."""
+    nodes, names = [y.grad_fn for y in outputs if y.grad_fn is not None], set()
+    for node in nodes:  # the list grows while it is read
+        nodes += [n for n, _ in node.next_functions if n is not None and n not in nodes]
+        for name in dir(node):
+            if name.startswith("_saved_"):
+                try:
+                    getattr(node, name)
+                except RuntimeError as error:
+                    if "modified by an inplace operation" in str(error):
+                        names.add(node.name())
+    return names
+
+
+# ------------------------------------------------------------------------- a register in both
+
+
+class Pair(NamedTuple):
+    """A register: the same tensor in both frameworks."""
+
+    ours: Any
+    theirs: Any
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.ours.data, self.theirs.detach().numpy()
+
+    def problem(self, tolerance: float) -> str | None:
+        """Say in what the two differ; None if in nothing.
+
+        Elements may differ by ``tolerance`` times the largest one's size, or times 1.
+        """
+        ours, theirs = self.arrays
+        for one, other, names in (
+            (ours, theirs, ("dtype", "shape")),
+            (self.ours, self.theirs, ("requires_grad", "is_leaf")),
+        ):
+            for name in names:
+                if getattr(one, name) != getattr(other, name):
+                    return f"has {name} {getattr(one, name)}; PyTorch: {getattr(other, name)}"
+        if ours.dtype.kind == "f":
+            finite = np.abs(theirs[np.isfinite(theirs)])
+            scale = max(1.0, float(finite.max(initial=0.0)))
+            same = np.allclose(ours, theirs, rtol=0, atol=tolerance * scale, equal_nan=True)
+        else:
+            same = np.array_equal(ours, theirs)
+        return None if same else f"is\n{ours!r}\nPyTorch:\n{theirs!r}"
+
+    def level(self) -> None:
+        """Give ours PyTorch's last bits, so that rounding never decides a later comparison."""
+        ours, theirs = self.arrays
+        if ours.flags.writeable:
+            ours[...] = theirs
+
+
+# ------------------------------------------------------------------------- what both refuse
+
+#: what minigrad says ("Type: message"), and what PyTorch says
+REFUSALS: dict[str, tuple[str, str]] = {
+    "a dimension out of range": (
+        r"^(IndexError: Dimension|AxisError: axis) .*out of (range|bounds)",
+        r"^IndexError: Dimension out of range",
+    ),
+    "an index out of range": (r"^IndexError: index .* is out of bounds",) * 2,
+    "more indices than dimensions": (r"^IndexError: too many indices",) * 2,
+    "a mask that does not fit": (
+        r"^IndexError: boolean index did not match",
+        r"^IndexError: The shape of the mask",
+    ),
+    "shapes that do not broadcast": (
+        r"^ValueError: .*could not (be )?broadcast|^RuntimeError: output with shape",
+        r"^RuntimeError: (The size of tensor a|The expanded size of the tensor|output with shape)",
+    ),
+    "an expansion that is none": (
+        r"^ValueError: .*(broadcast|non-negative|remapping)",
+        r"^RuntimeError: (The expanded size|expand\()",
+    ),
+    "matrices that do not fit": (
+        r"^ValueError: matmul",
+        r"^RuntimeError: .*(cannot be multiplied|size mismatch|inconsistent tensor size|"
+        r"at least 1D|must match the size)|^RuntimeError: Expected size for first two dimensions",
+    ),
+    "another number of elements": (
+        r"^ValueError: (cannot reshape|can only specify one unknown)",
+        r"^RuntimeError: (shape '|only one dimension can be inferred)",
+    ),
+    "joining what does not fit": (
+        r"^ValueError: all the input array",
+        r"^RuntimeError: (stack expects|Tensors must have same number|Sizes of tensors must)",
+    ),
+    "a permutation that is none": (
+        r"^ValueError: (repeated axis|axes don't match)",
+        r"^RuntimeError: permute",
+    ),
+    "to flatten backwards": (r"start_dim.* cannot come after",) * 2,
+    "a dimension named twice": (r"^ValueError: duplicate value", r"appears multiple times"),
+    "the extreme of nothing": (
+        r"^ValueError: (zero-size array|attempt to get arg\w+ of an empty)",
+        r"Expected reduction dim",
+    ),
+    "a dtype that the op is not for": (
+        r"^(UFunc)?TypeError: .*(not supported|Cannot cast)|^RuntimeError: mean\(\)",
+        r"not implemented for|not supported|^RuntimeError: mean\(\)|only implemented on integer",
+    ),
+    "a result that the target cannot hold": (r"can't be cast", r"can't be cast|with a bool tensor"),
+    "a change of a leaf that requires grad": (
+        r"a leaf Variable that requires grad",
+        r"a (view of a )?leaf Variable that requires grad",
+    ),
+    "writing where memory is shared": (r"read-only", r"more than one element of the written-to"),
+    "what was saved is gone, or changed": (
+        r"modified by an inplace operation|through the graph a second time",
+    )
+    * 2,
+}
+
+
+def refused_alike(ours: Exception, theirs: Exception) -> bool:
+    """Return whether two exceptions are of one kind."""
+    a, b = (f"{type(e).__name__}: {e}" for e in (ours, theirs))
+    return any(re.search(x, a) and re.search(y, b) for x, y in REFUSALS.values())

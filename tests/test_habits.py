@@ -1,0 +1,210 @@
+"""The suite's own habits: what leaks is caught, and what the report says; in runs of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.leaks import GLOBALS
+
+ROOT = Path(__file__).parents[1]
+PREAMBLE = """
+import gc, os, sys, warnings
+import numpy as np
+import minigrad
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+"""
+LEAKS = {
+    "minigrad's grad mode": "minigrad.set_grad_enabled(False)",
+    "the default generator's seed and stream": "minigrad.manual_seed(3)",
+    "NumPy's error state": "np.seterr(divide='ignore')",
+    "NumPy's print options": "np.set_printoptions(precision=3)",
+    "the environment": "os.environ['MINIGRAD_LEAK'] = '1'",
+    "the working directory": "os.chdir('/')",
+    "sys.path": "sys.path.append('leak')",
+    "whether garbage is collected": "gc.disable()",
+    "PyTorch's default dtype": "torch().set_default_dtype(torch().float64)",
+    "PyTorch's grad mode": "torch().set_grad_enabled(False)",
+    "PyTorch's seed": "torch().manual_seed(3)",
+}
+
+
+def suite(folder: Path, code: str, *options: str) -> tuple[int, str]:
+    """Run tests under the suite's conftest; return the exit status and what was printed."""
+    (folder / "test_inner.py").write_text(PREAMBLE + code)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ptests.conftest", "-pno:cacheprovider", *options],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    return run.returncode, run.stdout
+
+
+def test_every_leak_fails_the_test_that_leaks_and_is_mended_for_the_next(tmp_path: Path) -> None:
+    assert LEAKS.keys() == GLOBALS.keys()
+    there = [what for what in LEAKS if "PyTorch" not in what or find_spec("torch")]
+    code = "def torch():\n    import torch\n    return torch\n"
+    code += "from tests.leaks import GLOBALS\nBEFORE = {k: g.read() for k, g in GLOBALS.items()}\n"
+    for i, what in enumerate(there):
+        code += f"def test_{i}():\n    {LEAKS[what]}\n"
+        code += f"def test_after_{i}():\n    what = {what!r}\n"
+        code += "    assert 'seed' in what or GLOBALS[what].read() == BEFORE[what]\n"
+    status, out = suite(tmp_path, code, "-q")
+    assert status == pytest.ExitCode.TESTS_FAILED
+    for i, what in enumerate(there):
+        assert f"test_inner.py::test_{i} leaks\n    {what}: was " in out
+    assert f"{2 * len(there)} passed, {len(there)} errors" in out
+
+
+FILTERS = """
+def test_filters_are_changed():
+    warnings.simplefilter("error")
+
+def test_filters_are_as_ever():
+    warnings.warn("harmless")
+"""
+
+
+def test_filters_of_warnings_end_with_the_test(tmp_path: Path) -> None:
+    status, out = suite(tmp_path, FILTERS)
+    assert status == pytest.ExitCode.OK, out
+
+
+INNOCENT = """
+def test_drawing():
+    minigrad.rand(3)
+
+def test_seeding_and_giving_back():
+    with minigrad.fork_rng():
+        minigrad.manual_seed(3)
+
+@minigrad.fork_rng()
+def test_a_decorator_that_gives_back():
+    minigrad.manual_seed(3)
+
+def test_monkeypatch(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIGRAD_LEAK", "1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+def test_contexts():
+    with np.errstate(all="ignore"), minigrad.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_mark():
+    pass
+"""
+
+
+def test_drawing_and_giving_back_is_no_leak(tmp_path: Path) -> None:
+    status, out = suite(tmp_path, INNOCENT)
+    assert status == pytest.ExitCode.OK, out
+
+
+DRAWS = """
+from minigrad.random import get_rng_state
+
+@pytest.mark.parametrize("i", range(2))
+def test_draw(i):
+    print("drawn", i, get_rng_state(), minigrad.rand(2).tolist())
+"""
+
+
+def drawn(folder: Path, *options: str) -> list[str]:
+    _, out = suite(folder, DRAWS, "-s", "-v", *options)
+    return [line[line.index("drawn") :] for line in out.splitlines() if "drawn" in line]
+
+
+def test_a_test_draws_the_same_with_the_same_seed_also_alone_and_else_differently(
+    tmp_path: Path,
+) -> None:
+    both = drawn(tmp_path, "--seed=5")
+    assert both[0][8:] != both[1][8:]
+    assert drawn(tmp_path, "--seed=5", "-k1") == both[1:]
+    assert drawn(tmp_path) != both
+
+
+PROPERTY = """
+from tests.reference import scaled
+
+def test_scale():
+    print("scale", scaled(15))
+
+@settings(max_examples=20)
+@given(st.integers())
+def test_property(n):
+    assert n != n
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "profile", "scale"),
+    [([], "ci", 15), (["--hypothesis-profile=long"], "long", 750)],
+)
+def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
+    options: list[str], profile: str, scale: int, tmp_path: Path
+) -> None:
+    status, out = suite(tmp_path, PROPERTY, "-s", "--seed=5", *options)
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert f"profile {profile}, --seed=5\n" in out
+    assert "is repeated by --seed=5\n" in out
+    assert f"scale {scale}\n" in out
+    assert "@reproduce_failure(" in out
+
+
+ABSENT = """
+def test_that_needs_a_package():
+    pytest.importorskip("{package}")
+
+def test_that_says_what_it_needs():
+    pytest.skip("needs a GPU")
+
+def test_that_needs_nothing():
+    pass
+"""
+
+
+def test_the_report_says_what_was_missing_and_how_many_tests_were_skipped_for_it(
+    tmp_path: Path,
+) -> None:
+    package = "graphviz"
+    status, out = suite(tmp_path, ABSENT.format(package=package), f"--without={package}")
+    assert status == pytest.ExitCode.OK
+    assert f"{package} absent" in out
+    assert "tests skipped: 2\n" in out
+    assert f"1 needs {package}\n" in out
+    assert "1 needs a GPU\n" in out
+    assert "1 passed, 2 skipped" in out
+
+
+CHARGES = """
+from minigrad.testing.statistics import assert_binomial
+
+def test_a_coin():
+    for alpha in ({alphas}):
+        assert_binomial(50, n=100, p=0.5, alpha=alpha, what="a coin")
+"""
+
+
+@pytest.mark.parametrize(
+    ("alphas", "total", "status"),
+    [
+        ("1e-7, 2e-7", "3e-07", pytest.ExitCode.OK),
+        ("9e-7, 2e-7", "1.1e-06", pytest.ExitCode.TESTS_FAILED),
+    ],
+)
+def test_a_run_fails_whose_tests_may_raise_too_many_false_alarms(
+    alphas: str, total: str, status: pytest.ExitCode, tmp_path: Path
+) -> None:
+    code, out = suite(tmp_path, CHARGES.format(alphas=alphas))
+    assert f"a false alarm has at most the probability {total}, 1e-06 allowed" in out
+    assert code == status
+    assert (f"{total}  a coin" in out) == bool(status)

@@ -1,0 +1,102 @@
+"""The mutants of `python -m tests.mutation`: of every derivative, and wrong in the way they say."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.equivalents import EQUIVALENT
+from tests.mutants import ROOT, Formula, formulas, mutants
+from tests.mutation import TESTS
+
+
+def formula(module: str, owner: str, entry: str = "") -> Formula:
+    found = formulas(f"minigrad/ops/{module}.py")
+    return next(f for f in found if (f.owner, f.entry) == (owner, entry))
+
+
+@pytest.mark.parametrize("module", TESTS)
+def test_every_entry_of_the_table_is_a_formula(module: str) -> None:
+    namespace = vars(importlib.import_module(module.removesuffix(".py").replace("/", ".")))
+    table = {
+        (name, op.parameters[slot])
+        for name, function in namespace.items()
+        if (op := getattr(function, "op", None)) and function.__module__ == namespace["__name__"]
+        for slot in op.entries
+    }
+    found = {(f.owner, f.entry) for f in formulas(module) if f.entry}
+    assert found - {("_join", "each")} == table
+    assert (ROOT / TESTS[module]).exists()
+
+
+def test_no_file_of_ops_is_forgotten() -> None:
+    files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "minigrad/ops").glob("*.py")}
+    assert files - {"minigrad/ops/__init__.py"} == set(TESTS)
+
+
+def test_an_entry_is_wronged_as_a_whole_and_in_each_part_and_reads_what_it_then_names() -> None:
+    found = {m.after: (m.kind, m.source) for m in mutants(formula("arithmetic", "div", "b"))}
+    for after, kind, parameters in (
+        ("-(-g * y / b)", "sign", "g, y, b"),
+        ("2 * (-g * y / b)", "factor 2", "g, y, b"),
+        ("1.001 * (-g * y / b)", "factor 1.001", "g, y, b"),
+        ("0 * (-g * y / b)", "zero", "g, y, b"),
+        ("_transposed(-g * y / b)", "transposed", "g, y, b"),
+        ("g * y / b", "sign", "g, y, b"),
+        ("-g * y", "missing operand", "g, y"),
+        ("-g / b", "missing operand", "g, b"),
+        ("b / (-g * y)", "swapped operands", "g, y, b"),
+        ("-g * a / b", "other argument", "g, b, a"),
+    ):
+        assert found[after] == (kind, f"lambda {parameters}: {after}")
+    assert "-g * y / b" not in found
+
+
+def test_private_functions_that_entries_call_are_wronged_too() -> None:
+    found = {m.after: m.kind for m in mutants(formula("reduction", "_count"))}
+    assert found["math.prod(whole)"] == "missing operand"
+    assert found["math.prod(whole) // (math.prod(reduced) or 2)"] == "constant"
+    found = {m.after: m.kind for m in mutants(formula("elementwise", "_within"))}
+    assert found["x >= min if max is None else (x > min) & (x <= max)"] == "comparison"
+    assert found["x >= min if max is None else x <= max"] == "missing operand"
+
+
+PLANTED = """
+import minigrad
+from tests.mutants import formulas, mutants
+
+def plant(module, owner, beginning):
+    found = [m for f in formulas(f"minigrad/ops/{module}.py") for m in mutants(f)]
+    next(m for m in found if m.formula.owner == owner and m.after.startswith(beginning)).plant()
+
+def gradient(function):
+    x = minigrad.tensor([1.0, 3.0], requires_grad=True)
+    function(x).sum().backward()
+    return x.grad.tolist()
+
+calls = [lambda x: x * 5, lambda x: x.mean(), lambda x: x.amax(), lambda x: minigrad.stack([x])]
+print([gradient(call) for call in calls])
+plant("arithmetic", "mul", "-(g * b)")
+plant("reduction", "_count", "math.prod(reduced)")
+plant("reduction", "_to_extremes", "_spread(y, x.shape, dim, keepdim) * hit")
+plant("shape", "_join", "2 * getitem(")
+print([gradient(call) for call in calls])
+"""
+
+
+def test_a_planted_mutant_takes_the_place_of_the_formula() -> None:
+    """For an entry, a function that entries call, one that is an entry, and one made in a loop."""
+    run = subprocess.run(
+        [sys.executable, "-c", PLANTED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    right, wrong = run.stdout.splitlines()
+    assert right == "[[5.0, 5.0], [0.5, 0.5], [0.0, 1.0], [1.0, 1.0]]"
+    assert wrong == "[[-5.0, -5.0], [1.0, 1.0], [0.0, 3.0], [2.0, 2.0]]"
+
+
+def test_a_mutant_that_is_listed_as_equivalent_exists() -> None:
+    every = {str(m) for module in TESTS for f in formulas(module) for m in mutants(f)}
+    assert {mutant for shown in EQUIVALENT.values() for mutant in shown} <= every

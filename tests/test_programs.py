@@ -1,0 +1,419 @@
+"""Random programs, step by step in minigrad and in PyTorch: only what is listed may differ.
+
+Values, dtypes, shapes, gradients of first and higher order, and what is refused are compared after
+every step. Elements may differ by a `Tolerance` times the largest one of the tensor (or 1), on
+operands that are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import minigrad
+from minigrad.testing.builder import Builder
+from minigrad.testing.forms import CHANGES, FORMS, Form
+from minigrad.testing.programs import Step, minigrad_call, text_of
+from tests.differences import DIFFERENCES, Difference, refused_by_one
+from tests.mistakes import MISTAKES
+from tests.reference import scaled
+
+torch = pytest.importorskip("torch")
+
+from tests.side_by_side import (  # noqa: E402  (needs PyTorch too)
+    PROMOTING,
+    Pair,
+    changed_since,
+    promoted,
+    refused_alike,
+    torch_call,
+)
+
+
+class Tolerance(NamedTuple):
+    """How far elements may differ, in units of the largest."""
+
+    op: float  # after one op
+    gradient: float  # after a walk through the program
+
+
+FLOAT64 = Tolerance(1e-12, 1e-9)
+FLOAT32 = Tolerance(1e-5, 1e-4)
+#: which dtypes leaves may have, and NumPy's letters of those that arithmetic is done with
+DTYPES = [
+    (("float64",), "f"),
+    (("float64",), "f"),
+    (("float64", "float32"), "f"),
+    (("float32", "float64", "int64", "int32", "bool"), "fiub"),
+]
+FAMILIES = {
+    "arithmetic": "add sub mul div neg pow maximum minimum remainder",
+    "elementwise": "exp expm1 log log1p sqrt sin cos tanh sigmoid abs relu clamp",
+    "choice": "where overwrite getitem setitem take_along_dim cast clone masked_scale",
+    "constant": "eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not floor_divide "
+    "sign floor argmax argmin any all",
+    "product": "matmul linear",
+    "reduction": "sum mean var std amax amin max min",
+    "probability": "logsumexp softmax log_softmax softmax_cross_entropy",
+    "rearrangement": "reshape flatten squeeze unsqueeze permute transpose expand concatenate stack",
+}
+#: functions that NumPy computes in float16 if they are of booleans
+IN_FLOAT16 = {"exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid"}
+
+
+def attempt(function: Callable[[], Any]) -> Any:
+    """Return the result of a call, or the exception."""
+    try:
+        return function()
+    except Exception as error:
+        return error
+
+
+def one_of(forms: Mapping[str, Form], name: str) -> Any:
+    """Return a rule that draws one of several forms."""
+
+    def draw(self: SideBySide, data: st.DataObject) -> None:
+        self.draw(data, lambda b: forms[b.choose(list(forms))](b))
+
+    draw.__name__ = name
+    return rule(data=st.data())(draw)
+
+
+class SideBySide(RuleBasedStateMachine):
+    """A program that is written and run in both frameworks at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs: list[Pair] = []  # the registers
+        self.lines: list[str] = []  # the program so far, as Python for either framework
+        self.blocks: list[contextlib.ExitStack] = []  # the ``with`` statements that are open
+        self.dtypes: Sequence[str] = ()  # of leaves
+        self.kinds = "f"
+        self.unread: set[int] = set()  # registers that are read no more
+        self.ops: set[str] = set()  # that have been called
+        self.roots: list[Any] = []  # what is being differentiated, in PyTorch
+        self.recorded = False  # whether a derivative was
+        self.self_made = False  # whether a tensor was changed with the help of its own memory
+
+    @property
+    def tolerance(self) -> Tolerance:
+        return FLOAT32 if "float32" in self.dtypes else FLOAT64
+
+    @property
+    def stale(self) -> set[str]:
+        """The names of the nodes that keep PyTorch from a walk back."""
+        return changed_since(*self.roots)
+
+    @property
+    def views(self) -> bool:
+        """Whether a tensor may have been seen in another shape, or in part."""
+        memory = [p.theirs.untyped_storage().data_ptr() for p in self.pairs if p.theirs.numel()]
+        within = {"matmul", "stack", "max", "min"}
+        return len(set(memory)) < len(memory) or self.recorded or not within.isdisjoint(self.ops)
+
+    # ------------------------------------------------------------------ the program as text
+
+    def write(self, line: str) -> None:
+        self.lines.append("    " * len(self.blocks) + line)
+
+    def fail(self, problem: str) -> None:
+        """Raise what is wrong, with the program that shows it."""
+        header = "import numpy as np\nfrom minigrad import *  # or: from torch import *"
+        raise AssertionError("\n".join([problem, "", header, *self.lines]))
+
+    # ------------------------------------------------------------------ one thing in both
+
+    def both(self, line: str, ours: Callable[[], Any], theirs: Callable[[], Any]) -> Any:
+        """Do one thing in both; return both results, or None if it was refused."""
+        self.write(line)
+        a = attempt(ours)
+        if isinstance(a, Exception) and refused_by_one(a, None, self):
+            b = a  # and PyTorch is not asked
+        else:
+            b = attempt(theirs)
+            failed = [isinstance(result, Exception) for result in (a, b)]
+            if not any(failed):
+                return a, b
+            if not (all(failed) and refused_alike(a, b)) and not refused_by_one(a, b, self):
+                said = [
+                    f"{type(r).__name__}: {r}" if f else "does it"
+                    for r, f in zip((a, b), failed, strict=True)
+                ]
+                self.fail(f"minigrad: {said[0]}\nPyTorch: {said[1]}")
+        self.lines[-1] = self.lines[-1].replace(line, f"# {line}  raises {type(b).__name__}")
+        if not isinstance(a, Exception):
+            self.give_up()
+        return None
+
+    def give_up(self) -> None:
+        """Go on with new tensors: what one of the two has refused, the other may have done."""
+        self.unread.update(range(len(self.pairs)))
+        self.pairs = [Pair(minigrad.tensor(0.0), torch.tensor(0.0)) for _ in self.pairs]
+
+    def put(self, register: int | None, pair: Pair, tolerance: float) -> None:
+        """Put a result into a register (None: a new one), once it is seen to be the same."""
+        pair = self.with_as_much_history(pair)
+        if register is None:
+            register = len(self.pairs)
+            self.pairs.append(pair)
+        self.pairs[register] = pair
+        if problem := pair.problem(tolerance):
+            self.fail(f"t{register} {problem}")
+        pair.level()
+
+    def with_as_much_history(self, pair: Pair) -> Pair:
+        """Cut the history of one where the other knows that all further derivatives are zeros."""
+        if not self.recorded or pair.ours.requires_grad == pair.theirs.requires_grad:
+            return pair
+        k = int(pair.theirs.requires_grad)
+        grad = (minigrad.grad, torch.autograd.grad)[k]
+        from_numpy = (minigrad.from_numpy, torch.from_numpy)[k]
+        leaves = [p[k] for p in self.pairs if p[k].is_leaf and p[k].requires_grad]
+        weights = np.cos(np.arange(pair.ours.numel())).reshape(pair.ours.shape)
+        seed = from_numpy(weights.astype(pair.ours.dtype))
+        options = {"retain_graph": True, "allow_unused": True}
+        slopes = attempt(lambda: grad(pair[k], leaves, seed, **options))
+        known = not isinstance(slopes, Exception) and torch.is_grad_enabled()
+        if known and any(s is not None and (s.abs() > self.tolerance.op).any() for s in slopes):
+            return pair
+        return Pair(pair.ours.detach(), pair.theirs.detach())
+
+    def check(self) -> None:
+        """Check all tensors, of which no other may have changed, and all gradients."""
+        for i, pair in enumerate(self.pairs):
+            ours, theirs = pair.arrays
+            if ours.tobytes() != theirs.tobytes():
+                self.fail(f"t{i} has become\n{ours!r}\nPyTorch:\n{theirs!r}")
+            grad = Pair(pair.ours.grad, pair.theirs.grad if pair.theirs.is_leaf else None)
+            if (grad.ours is None) != (grad.theirs is None):
+                self.fail(f"t{i}.grad is {grad.ours}; PyTorch: {grad.theirs}")
+            if grad.ours is not None:
+                grad = self.with_as_much_history(grad)
+                pair.ours.grad, pair.theirs.grad = grad
+                if problem := grad.problem(self.tolerance.gradient):
+                    self.fail(f"t{i}.grad {problem}")
+                grad.level()
+
+    # ------------------------------------------------------------------ ops
+
+    def builder(self, data: st.DataObject) -> Builder:
+        unread = np.array(np.nan)
+        values = [unread if i in self.unread else p.ours.data for i, p in enumerate(self.pairs)]
+        frozen = [i for i, p in enumerate(self.pairs) if self.is_frozen(p)]
+        return Builder(data.draw, values, self.dtypes, self.kinds, True, True, frozen)
+
+    def is_frozen(self, pair: Pair) -> bool:
+        """Return whether a change in place would be refused, or (without elements) be no change."""
+        ours, theirs = pair
+        leaf = theirs.is_leaf and theirs.requires_grad and torch.is_grad_enabled()
+        seen = theirs._is_view() or any(p.theirs._base is theirs for p in self.pairs)
+        return leaf or not ours.data.flags.writeable or (seen and not ours.numel())
+
+    def draw(self, data: st.DataObject, form: Form) -> None:
+        """Draw a form and run its steps, until one is refused."""
+        builder = self.builder(data)
+        if builder.attempt(form):
+            all(self.run(step) for step in builder.steps)
+            self.check()
+
+    def run(self, step: Step) -> bool:
+        """Run a step; return False if it was refused."""
+        self.ops.add(step.op)
+        reads = step.reads
+        ours, theirs = ([p[k] for p in self.pairs] for k in range(2))
+        if step.target is not None:
+            memory = [theirs[i].untyped_storage().data_ptr() for i in reads]
+            self.self_made |= len(set(memory)) < len(memory)
+        elif step.op in PROMOTING:
+            for i, t in zip(reads, promoted([theirs[i] for i in reads]), strict=True):
+                theirs[i] = t
+        results = self.both(
+            step.text(len(self.pairs)),
+            lambda: step.run(ours, minigrad_call),
+            lambda: step.run(theirs, torch_call),
+        )
+        if results is None:
+            return False
+        narrow = step.op in IN_FLOAT16 and any(ours[i].dtype == np.bool_ for i in reads)
+        self.put(step.target, Pair(*results), 1e-3 if narrow else self.tolerance.op)
+        if any(theirs[i] is not self.pairs[i].theirs for i in reads):
+            self.unread.add(len(self.pairs) - 1)  # PyTorch has saved a copy of an operand
+        return True
+
+    @initialize(data=st.data(), dtypes=st.sampled_from(DTYPES))
+    def start(self, data: st.DataObject, dtypes: tuple[Sequence[str], str]) -> None:
+        self.dtypes, self.kinds = dtypes
+        for _ in range(2):
+            self.draw(data, lambda b: b.leaf(dtype=self.dtypes[0]))
+
+    for _name, _ops in FAMILIES.items():
+        locals()[_name] = one_of({op: FORMS[op] for op in _ops.split()}, _name)
+    change = one_of(CHANGES, "change")
+    another_change = one_of(CHANGES, "another_change")
+    mistake = one_of(MISTAKES, "mistake")
+
+    @rule(data=st.data())
+    def leaf(self, data: st.DataObject) -> None:
+        self.draw(data, Builder.leaf)
+
+    @precondition(lambda self: len(self.unread) < len(self.pairs))
+    @rule(data=st.data())
+    def detach(self, data: st.DataObject) -> None:
+        i = self.builder(data).choose(sorted({*range(len(self.pairs))} - self.unread))
+        ours, theirs = self.pairs[i]
+        self.write(f"t{len(self.pairs)} = t{i}.detach()")
+        self.put(None, Pair(ours.detach(), theirs.detach()), 0)
+
+    # ------------------------------------------------------------------ recording
+
+    @precondition(lambda self: len(self.blocks) < 3)
+    @rule(name=st.sampled_from(["no_grad", "no_grad", "enable_grad"]))
+    def enter(self, name: str) -> None:
+        self.write(f"with {name}():")
+        self.blocks.append(contextlib.ExitStack())
+        for m in (minigrad, torch):
+            self.blocks[-1].enter_context(getattr(m, name)())
+
+    @precondition(lambda self: self.blocks)
+    @rule()
+    def leave(self) -> None:
+        self.write("pass")
+        self.blocks.pop().close()
+
+    def teardown(self) -> None:
+        while self.blocks:
+            self.blocks.pop().close()
+
+    # ------------------------------------------------------------------ the walk back
+
+    def tracked(self) -> list[int]:
+        """Return the registers that require grad, the newest first."""
+        return [i for i, p in enumerate(self.pairs) if p.theirs.requires_grad][::-1]
+
+    def with_grad(self) -> list[int]:
+        pairs = enumerate(self.pairs)
+        return [i for i, p in pairs if p.theirs.is_leaf and p.theirs.grad is not None]
+
+    def seed(self, b: Builder, register: int) -> np.ndarray:
+        """Draw what flows into a register."""
+        x = self.pairs[register].ours
+        rng = np.random.default_rng(b.integer(0, 99))
+        return np.asarray(rng.uniform(-2, 2, x.shape)).astype(x.dtype)
+
+    def options(self, b: Builder) -> dict[str, bool]:
+        options = {}
+        if b.flag():
+            options["retain_graph"] = b.integer(0, 3) > 0
+        if b.integer(0, 2) == 2:
+            options["create_graph"] = True
+        return options
+
+    def walk(self, call: str, run: Callable[[int, Callable[[np.ndarray], Any]], Any]) -> Any:
+        """Differentiate in both; return both results, or None if it was refused."""
+        results = self.both(call, lambda: run(0, minigrad.tensor), lambda: run(1, torch.tensor))
+        if results is None:
+            self.give_up()
+        self.recorded |= "create_graph=True" in call
+        return results
+
+    @precondition(lambda self: self.tracked())
+    @rule(data=st.data())
+    def backward(self, data: st.DataObject) -> None:
+        b = self.builder(data)
+        i = b.choose(self.tracked())
+        self.roots = [self.pairs[i].theirs]
+        whole = self.pairs[i].ours.numel() != 1 or b.flag()
+        seeds = [self.seed(b, i)] if whole else []
+        options = self.options(b)
+        arguments = [f"tensor({text_of(seed)})" for seed in seeds]
+        arguments += [f"{k}={v}" for k, v in options.items()]
+        self.walk(
+            f"t{i}.backward({', '.join(arguments)})",
+            lambda k, tensor: self.pairs[i][k].backward(*map(tensor, seeds), **options),
+        )
+        self.check()
+
+    @precondition(lambda self: self.tracked())
+    @rule(data=st.data())
+    def grad(self, data: st.DataObject) -> None:
+        b = self.builder(data)
+        outputs = [b.choose(self.tracked()) for _ in range(b.integer(1, 2))]
+        inputs = [b.choose(self.tracked()) for _ in range(b.integer(1, 3))]
+        self.roots = [self.pairs[i].theirs for i in outputs]
+        seeds = [self.seed(b, i) for i in outputs]
+        options = {**self.options(b), "allow_unused": True}
+        lists = [[f"t{i}" for i in registers] for registers in (outputs, inputs)]
+        lists.append([f"tensor({text_of(seed)})" for seed in seeds])
+        arguments = [f"[{', '.join(items)}]" for items in lists]
+        arguments += [f"{k}={v}" for k, v in options.items()]
+
+        def run(k: int, tensor: Callable[[np.ndarray], Any]) -> Any:
+            y, x = ([self.pairs[i][k] for i in registers] for registers in (outputs, inputs))
+            grad = (minigrad.grad, torch.autograd.grad)[k]
+            return grad(y, x, list(map(tensor, seeds)), **options)
+
+        results = self.walk(f"grads = autograd.grad({', '.join(arguments)})", run)
+        for k, (g, h) in enumerate(zip(*(results or ()), strict=True)):
+            if (g is None) != (h is None):
+                self.fail(f"grads[{k}] is {g}; PyTorch: {h}")
+            if g is not None:
+                self.write(f"t{len(self.pairs)} = grads[{k}].clone()")
+                self.put(None, Pair(g.clone(), h.clone()), self.tolerance.gradient)
+        self.check()
+
+    @precondition(lambda self: self.with_grad())
+    @rule(data=st.data())
+    def read_grad(self, data: st.DataObject) -> None:
+        i = self.builder(data).choose(self.with_grad())
+        self.write(f"t{len(self.pairs)} = t{i}.grad")
+        self.put(None, Pair(self.pairs[i].ours.grad, self.pairs[i].theirs.grad), 0)
+
+    @precondition(lambda self: self.with_grad())
+    @rule(data=st.data())
+    def reset_grad(self, data: st.DataObject) -> None:
+        i = self.builder(data).choose(self.with_grad())
+        self.write(f"t{i}.grad = None")
+        self.pairs[i].ours.grad = self.pairs[i].theirs.grad = None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_program_does_what_it_does_in_pytorch() -> None:
+    with np.errstate(all="ignore"):
+        run_state_machine_as_test(
+            SideBySide,
+            settings=settings(
+                max_examples=scaled(2000),
+                stateful_step_count=20,
+                suppress_health_check=[HealthCheck.too_slow],
+            ),
+        )
+
+
+def test_programs_are_made_of_every_op() -> None:
+    assert sorted(" ".join(FAMILIES.values()).split()) == sorted(FORMS)
+    assert sorted(FORMS) == sorted(minigrad.ops.__all__)
+
+
+@pytest.mark.parametrize("case", DIFFERENCES.values(), ids=DIFFERENCES)
+@pytest.mark.filterwarnings("ignore")
+def test_a_listed_difference_exists(case: Difference) -> None:
+    ours, theirs = (attempt(lambda m=m: case.example(m)) for m in (minigrad, torch))
+    for result, pattern in ((ours, case.ours), (theirs, case.theirs)):
+        assert isinstance(result, Exception) == bool(pattern), result
+        assert re.search(pattern, str(result)), result
+    if not case.ours and not case.theirs:
+        assert ours != theirs

@@ -1,0 +1,74 @@
+"""docs/testing.md shows what the examples and commands in it give now."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+import minigrad
+from minigrad.testing import matrix
+from minigrad.testing.__main__ import main
+from minigrad.testing.laws import LAWS
+from minigrad.testing.verdicts import judge_all
+
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+COMMAND = r"^```text\n\$ python -m minigrad\.testing ?([^\n]*)\n(.*?)^```$"
+SHOWN = {
+    arguments: output.splitlines()
+    for arguments, output in re.findall(COMMAND, PAGE.read_text(encoding="utf-8"), re.M | re.S)
+}
+KILL_MATRIX = ""  # the command without arguments
+
+
+def printed(arguments: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    main(arguments.split())
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_examples_on_the_page_give_what_it_shows() -> None:
+    with minigrad.fork_rng():
+        failed, attempted = doctest.testfile(str(PAGE), module_relative=False)
+    assert attempted
+    assert not failed
+
+
+@pytest.mark.parametrize("arguments", sorted(SHOWN.keys() - {KILL_MATRIX}))
+def test_the_commands_on_the_page_print_what_it_shows(
+    arguments: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If not, put their output there, without the spaces at the ends of lines."""
+    assert [line.rstrip() for line in printed(arguments, capsys)] == SHOWN[arguments]
+
+
+def test_the_page_shows_the_kill_matrix_of_today(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of it with the profile ``long``; else its columns for the laws that are exact.
+
+    Those come first, and cost a tenth. What the others make of each bug is seldom news: the one
+    that names it is tried in test_zoo.
+    """
+    laws = list(LAWS.values())
+    if settings.get_current_profile_name() != "long":
+        laws = [law for law in laws if not law.alpha]
+        assert laws == list(LAWS.values())[: len(laws)]
+
+    def judge_some(subject: Any, seed: int) -> Any:
+        return judge_all(subject, seed, laws)
+
+    monkeypatch.setattr(matrix, "judge_all", judge_some)
+    lines = printed(KILL_MATRIX, capsys)
+    rows, shown = lines[: lines.index("")], SHOWN[KILL_MATRIX]
+    assert shown.index("") == len(rows)
+    for row, line in zip(rows, shown, strict=False):
+        assert line.ljust(len(row))[: len(row)] == row
+
+
+def test_the_page_shows_the_laws_and_a_trial() -> None:
+    assert "--list" in SHOWN
+    assert any(arguments.startswith("minigrad.testing.zoo") for arguments in SHOWN)

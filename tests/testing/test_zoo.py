@@ -1,0 +1,95 @@
+"""The zoo of wrong dropouts: each is caught by the law that names it, and no right one is.
+
+What each law makes of each bug, with seed 0, stands in docs/testing.md, and is checked with that.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from minigrad.testing.__main__ import find
+from minigrad.testing.laws import LAWS
+from minigrad.testing.statistics import Budget
+from minigrad.testing.subjects import FRAMEWORKS, Subject
+from minigrad.testing.verdicts import BROKEN, judge, judge_all
+from minigrad.testing.zoo import ZOO, Bug
+from minigrad.testing.zoo.bug import drawing, kept_where
+
+bugs = pytest.mark.parametrize("bug", ZOO, ids=lambda bug: bug.name)
+
+
+def verdict_on(bug: Bug, seed: int) -> Any:
+    with Budget(apart=True):  # it is meant to fail: no false alarm is possible
+        return judge(bug.subject, LAWS[bug.law], seed)
+
+
+# ------------------------------------------------------------------------- what is wrong is caught
+
+
+@bugs
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_bug_is_killed_by_the_law_that_names_it(bug: Bug, seed: int) -> None:
+    assert verdict_on(bug, seed).outcome == BROKEN
+
+
+@bugs
+def test_the_same_seed_gives_the_same_verdict_so_nothing_is_left_over_from_before(bug: Bug) -> None:
+    assert verdict_on(bug, 3).reason == verdict_on(bug, 3).reason
+
+
+def test_every_law_is_named_by_a_bug() -> None:
+    assert {bug.law for bug in ZOO} == set(LAWS)
+
+
+# ------------------------------------------------------------------------- what is right is not
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "minigrad.nn.functional:dropout",
+        "minigrad.nn:Dropout",
+        "models.scratch:dropout_layer",
+        "minigrad.testing.zoo.bug:right",
+        "torch.nn.functional:dropout",
+        "torch.nn:Dropout",
+    ],
+)
+def test_no_law_kills_a_correct_dropout(name: str) -> None:
+    framework = "torch" if name.startswith("torch") else "minigrad"
+    pytest.importorskip(framework)
+    verdicts = judge_all(find(name, FRAMEWORKS[framework]))
+    assert [str(verdict) for verdict in verdicts if verdict.outcome == BROKEN] == []
+
+
+def test_what_the_wrong_ones_share_is_right() -> None:
+    """A bug that is given its uniform numbers, or makes them itself, is wrong in them alone."""
+
+    def dropout(x: Any, p: float, u: Any) -> Any:
+        return kept_where(u, x, p)
+
+    subject = Subject("shared", drawing(dropout), from_uniforms=dropout)
+    assert [v.law.name for v in judge_all(subject) if v.outcome == BROKEN] == []
+
+
+# ------------------------------------------------------------------------- the entries themselves
+
+
+def test_the_bugs_are_numbered_from_1_and_no_two_have_a_name_in_common() -> None:
+    assert [bug.number for bug in ZOO] == list(range(1, len(ZOO) + 1))
+    assert len({bug.name for bug in ZOO}) == len(ZOO)
+
+
+@bugs
+def test_every_bug_says_in_one_line_where_it_was_seen(bug: Bug) -> None:
+    assert re.fullmatch(r"\S.{4,98}\S", bug.seen_in)
+
+
+@bugs
+def test_a_bug_is_made_anew_each_time(bug: Bug) -> None:
+    first, second = bug.subject, bug.subject
+    assert first is not second
+    assert first.name == second.name == bug.name
