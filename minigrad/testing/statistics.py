@@ -126,8 +126,6 @@ def charge(what: str, alpha: float) -> None:
             return
 
 
-
-
 def _judge(what: str, p_value: float, alpha: float, got: str, expected: str) -> float:
     """Return the p-value if it is above alpha; otherwise say what was got, and raise."""
     if p_value > alpha:
