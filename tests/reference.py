@@ -163,10 +163,14 @@ def drawn(draw: st.DrawFn, case: Case) -> Example:
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0) -> st.SearchStrategy[Any]:
-    """Draw a shape; two in three times without a side of 0."""
+    """Draw a shape; two in three times without a side of 0, and one in three with equal sides.
+
+    Where sides are equal, dimensions can be mistaken for each other without an error.
+    """
     kwargs = {"min_dims": min_dims, "max_dims": max_dims, "max_side": 3}
     full = hnp.array_shapes(min_side=max(min_side, 1), **kwargs)
-    return full if min_side else st.one_of(full, full, hnp.array_shapes(min_side=0, **kwargs))
+    square = full.map(lambda shape: shape[:1] * len(shape))
+    return st.one_of(full, square, hnp.array_shapes(min_side=min_side, **kwargs))
 
 
 def alike(count: int = 1, **kwargs: Any) -> st.SearchStrategy[Any]:
@@ -182,7 +186,7 @@ def broadcastable(count: int = 2) -> st.SearchStrategy[Any]:
             num_shapes=count, min_dims=0, max_dims=3, min_side=min_side, max_side=3
         ).map(lambda drawn: (list(drawn.input_shapes), {}))
 
-    return st.one_of(strategy(1), strategy(1), strategy(0))
+    return st.one_of(strategy(1), alike(count), strategy(0))
 
 
 def with_options(inputs: st.SearchStrategy[Any], **options: Any) -> st.SearchStrategy[Any]:

@@ -73,6 +73,7 @@ FAMILIES = {
 }
 #: functions that NumPy computes in float16 if they are of booleans
 IN_FLOAT16 = {"exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid"}
+HEADER = "import numpy as np\nfrom minigrad import *\n"
 
 
 def attempt(function: Callable[[], Any]) -> Any:
@@ -132,8 +133,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def fail(self, problem: str) -> None:
         """Raise what is wrong, with the program that shows it."""
-        header = "import numpy as np\nfrom minigrad import *  # or: from torch import *"
-        raise AssertionError("\n".join([problem, "", header, *self.lines]))
+        raise AssertionError("\n".join([problem, "", HEADER, *self.lines]))
 
     # ------------------------------------------------------------------ one thing in both
 
@@ -285,13 +285,13 @@ class SideBySide(RuleBasedStateMachine):
     def enter(self, name: str) -> None:
         self.write(f"with {name}():")
         self.blocks.append(contextlib.ExitStack())
+        self.write("pass")
         for m in (minigrad, torch):
             self.blocks[-1].enter_context(getattr(m, name)())
 
     @precondition(lambda self: self.blocks)
     @rule()
     def leave(self) -> None:
-        self.write("pass")
         self.blocks.pop().close()
 
     def teardown(self) -> None:
@@ -366,7 +366,7 @@ class SideBySide(RuleBasedStateMachine):
             grad = (minigrad.grad, torch.autograd.grad)[k]
             return grad(y, x, list(map(tensor, seeds)), **options)
 
-        results = self.walk(f"grads = autograd.grad({', '.join(arguments)})", run)
+        results = self.walk(f"grads = grad({', '.join(arguments)})", run)
         for k, (g, h) in enumerate(zip(*(results or ()), strict=True)):
             if (g is None) != (h is None):
                 self.fail(f"grads[{k}] is {g}; PyTorch: {h}")
@@ -401,6 +401,25 @@ def test_a_program_does_what_it_does_in_pytorch() -> None:
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )
+
+
+class Retold(SideBySide):
+    """A program whose text is run again at its end."""
+
+    def teardown(self) -> None:
+        super().teardown()
+        scope: dict[str, Any] = {}
+        exec("\n".join([HEADER, *self.lines]), scope)
+        for i in {*range(len(self.pairs))} - self.unread:
+            again, before = scope[f"t{i}"], self.pairs[i].ours
+            assert (again.dtype, again.shape) == (before.dtype, before.shape)
+            assert again.requires_grad == before.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_failure_would_print_is_the_program() -> None:
+    with np.errstate(all="ignore"):
+        run_state_machine_as_test(Retold, settings=settings(max_examples=scaled(50)))
 
 
 def test_programs_are_made_of_every_op() -> None:

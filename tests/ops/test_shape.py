@@ -469,3 +469,13 @@ def test_joining_takes_axis_for_dim() -> None:
     assert minigrad.concatenate([x, x], axis=1).shape == (2, 2)
     assert minigrad.stack([x, x], axis=1).shape == (2, 2, 1)
     assert x.take_along_dim(minigrad.tensor([[0, 0], [0, 0]]), axis=1).shape == (2, 2)
+
+
+def test_the_gradient_of_the_gradient_of_taking_is_taking() -> None:
+    x = minigrad.zeros(2, 2, requires_grad=True)
+    g = minigrad.ones(2, 2, requires_grad=True)
+    v = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])
+    indices = minigrad.tensor([[1, 0], [0, 0]])
+    (dx,) = minigrad.grad(x.take_along_dim(indices, 1), x, g, create_graph=True)
+    (dg,) = minigrad.grad(dx, g, v)
+    assert dg.tolist() == [[2.0, 1.0], [3.0, 3.0]]
