@@ -15,7 +15,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.plot import CURVES, draw_graph, plot_comparison, plot_history
+from minigrad.plot import CURVES, Animator, draw_graph, plot_comparison, plot_history
 from minigrad.training import History
 
 MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
@@ -230,10 +230,10 @@ def test_dot_holds_every_node_and_every_edge() -> None:
     pytest.importorskip("graphviz")
     y, names = small()
     source = draw_graph(y, names).dot
-    nodes = re.findall(r'^\t(\d+) \[label="?(\w+)', source, re.MULTILINE)
+    nodes = re.findall(r'^\t(n\d+) \[label="?(\w+)', source, re.MULTILINE)
     assert sorted(name for _, name in nodes) == ["Add", "Exp", "Mul", "Reshape", "b", "x"]
     name_of = dict(nodes)
-    edges = [(name_of[a], name_of[b]) for a, b in re.findall(r"(\d+) -> (\d+)", source)]
+    edges = [(name_of[a], name_of[b]) for a, b in re.findall(r"(n\d+) -> (n\d+)", source)]
     expected = ["x Add", "b Add", "Add Exp", "Exp Mul", "Exp Mul", "Mul Reshape"]
     assert sorted(f"{a} {b}" for a, b in edges) == sorted(expected)
 
@@ -284,7 +284,33 @@ def test_without_the_dot_program_the_error_says_what_to_install_and_no_file_is_l
     pytest.importorskip("graphviz")
     monkeypatch.setenv("PATH", str(tmp_path))
     drawing = draw_graph(*small())
-    for draw in lambda: drawing.save(tmp_path / "g.svg"), drawing._repr_svg_:
-        with pytest.raises(RuntimeError, match="dot program was not found: apt-get install graphv"):
-            draw()
+    with pytest.raises(RuntimeError, match="dot program was not found: apt-get install graphv"):
+        drawing.save(tmp_path / "g.svg")
     assert os.listdir(tmp_path) == []
+
+
+def test_without_the_dot_program_a_notebook_shows_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("graphviz")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert draw_graph(*small())._repr_svg_() is None
+
+
+def test_the_source_of_a_drawing_is_the_same_in_every_run() -> None:
+    pytest.importorskip("graphviz")
+    assert draw_graph(*small()).dot == draw_graph(*small()).dot
+
+
+def test_an_animator_draws_each_epoch_in_place_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    display = pytest.importorskip("IPython.display")
+    done: list[str] = []
+    monkeypatch.setattr(display, "clear_output", lambda wait: done.append("clear"))
+    monkeypatch.setattr(display, "display", lambda figure: done.append(type(figure).__name__))
+    animator = Animator("a title")
+    history = History([1.0], [0.5], [0.5], [1.0], [0.5], [0.1])
+    animator(history)
+    animator(history)
+    assert done == ["clear", "Figure"] * 2
