@@ -266,6 +266,25 @@ def a_further_derivative_that_is_zero(m: Any) -> Any:
 
 
 @difference()
+def a_derivative_of_a_derivative_by_what_is_no_leaf(m: Any) -> Any:
+    """It depends on how the formula is written: a / b reads the quotient, in PyTorch a and b."""
+    b = leaf(m, 1, 2)
+    y = 3 / b
+    (g,) = m.autograd.grad(y.sum(), b, create_graph=True)
+    return m.autograd.grad(g.sum(), y, allow_unused=True)[0] is None
+
+
+@difference()
+def a_derivative_by_a_view_of_what_was_changed(m: Any) -> Any:
+    """PyTorch gives such a view a new history, on which nothing depends."""
+    x = leaf(m, 1, 2)
+    view = x.reshape(2)
+    y = view * 3
+    x.detach().add_(1)
+    return m.autograd.grad(y.sum(), view, allow_unused=True)[0] is None
+
+
+@difference()
 def a_recorded_gradient_accumulated_without_recording(m: Any) -> Any:
     """The sum is not recorded inside ``no_grad``, even by ``create_graph=True``."""
     x = leaf(m, 1, 2)

@@ -187,11 +187,15 @@ PAGE = """\
 
 Each formula in the table of derivatives is changed in one place, in all the ways of the second
 table, and the tests of its op have to fail. A formula is an entry of the table, or a private
-function that entries call. Of {all} mutants the tests kill {killed}; {alive} live, and {equivalent}
-compute the same as the right formula, for the reasons at the end.
+function that entries call.
 
-Made by `{command}`. Not in it: the gradient of a move between devices (`minigrad/tensor.py`), which
-only a machine with a GPU computes.
+Mutants: {all}. Killed by the tests: {killed}. Alive: {alive}. The other {equivalent} compute the
+same as the right formula, for the reasons at the end.
+
+    {command}
+
+Not here: the gradient of a move between devices (`minigrad/tensor.py`), which only a machine with a
+GPU computes.
 """
 
 

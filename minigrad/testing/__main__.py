@@ -106,11 +106,6 @@ def find(name: str, framework: Framework) -> Subject:
         AttributeError: the module has nothing of that name.
         TypeError: it is no dropout: it cannot be called with (x, p, training).
         ValueError: the name is not of that form.
-
-    Examples:
-        >>> from minigrad.testing.subjects import MINIGRAD
-        >>> find("minigrad.nn:Dropout", MINIGRAD).name
-        'minigrad.nn:Dropout'
     """
     path, colon, attribute = name.partition(":")
     if not (path and colon and attribute):

@@ -214,9 +214,6 @@ PROGRAMS: dict[str, Callable[[Program], Any]] = {
     "one tensor in two steps": lambda p: (
         len(reads := [r for s in p.steps for r in s.reads]) > len(set(reads))
     ),
-    "a tensor of its own for each step": lambda p: (
-        len(reads := [r for s in p.steps for r in s.reads]) == len(set(reads)) > 1
-    ),
     "three leaves": lambda p: sum(s.op == "tensor" for s in p.steps) == 3,
     "ten ops": lambda p: sum(s.op != "tensor" for s in p.steps) >= 10,
     "no dimension": lambda p: any(r.ndim == 0 for r in p.run()),
