@@ -108,7 +108,7 @@ class SideBySide(RuleBasedStateMachine):
         self.unread: set[int] = set()  # registers that are read no more
         self.ops: set[str] = set()  # that have been called
         self.roots: list[Any] = []  # what is being differentiated, in PyTorch
-        self.recorded = False  # whether a derivative was
+        self.recorded = 0  # how many derivatives were: each may make the graph several times larger
         self.self_made = False  # whether a tensor was changed with the help of its own memory
 
     @property
@@ -125,7 +125,7 @@ class SideBySide(RuleBasedStateMachine):
         """Whether a tensor may have been seen in another shape, or in part."""
         memory = [p.theirs.untyped_storage().data_ptr() for p in self.pairs if p.theirs.numel()]
         within = {"matmul", "stack", "max", "min"}
-        return len(set(memory)) < len(memory) or self.recorded or not within.isdisjoint(self.ops)
+        return bool(len(set(memory)) < len(memory) or self.recorded or within & self.ops)
 
     # ------------------------------------------------------------------ the program as text
 
@@ -330,7 +330,7 @@ class SideBySide(RuleBasedStateMachine):
         options = {}
         if b.flag():
             options["retain_graph"] = b.integer(0, 3) > 0
-        if b.integer(0, 2) == 2:
+        if self.recorded < 4 and b.integer(0, 2) == 2:
             options["create_graph"] = True
         return options
 
@@ -339,7 +339,7 @@ class SideBySide(RuleBasedStateMachine):
         results = self.both(call, lambda: run(0, minigrad.tensor), lambda: run(1, torch.tensor))
         if results is None:
             self.give_up()
-        self.recorded |= "create_graph=True" in call
+        self.recorded += "create_graph=True" in call
         return results
 
     @precondition(lambda self: self.tracked())
