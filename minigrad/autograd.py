@@ -1,15 +1,16 @@
 """The walk back: from a result to the leaves that it depends on, with the gradients.
 
-Nodes are visited by descending number of creation, which is a reverse topological order: every
-gradient is complete when its node is reached. The walk is a loop, not a recursion, so that a chain
-of a million ops is no special case. At each node the entries of the table are called with the
+Of the nodes that a gradient has come to, the newest is visited next. Whatever reads its output is
+newer and has been visited, so its gradient is complete. The walk is a loop around a heap, not a
+recursion: a chain of a million ops is no special case. At each node the entries of the table are called with the
 gradient and with what was kept for them, which is let go at once.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -143,66 +144,71 @@ def _walk(
     another or with anything that the graph keeps.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    order = _reachable([y.grad_fn for y, _ in seeds if y.grad_fn is not None])
-    useful = None if wanted is None else _leading_to(wanted, order)
+    useful = None if wanted is None else _leading_to(wanted, seeds)
     grads: dict[Node | Variable, Any] = {}
     shared: set[Node | Variable] = set()  # whose gradient may be somebody else's memory too
+    heap: list[tuple[int, Any]] = []  # the nodes that a gradient has come to, the newest on top
     for y, g in seeds:
         key = y.grad_fn or y
-        grads[key] = grads[key] + g if key in grads else g
+        if key in grads:
+            grads[key] = grads[key] + g
+        else:
+            grads[key] = g
+            if isinstance(key, Node):
+                heappush(heap, (key.seq, key))
         shared.add(key)
 
     found: dict[Any, Any] = {}
+    unpack = Node.unpack_as_variables if create_graph else Node.unpack
     with set_grad_enabled(create_graph):
-        while order:
-            node = order.pop()
-            g = grads.pop(node, None)
-            if g is None:
-                continue
+        while heap:
+            node = heappop(heap)[1]
+            g = grads.pop(node)
             if wanted is not None and node in wanted:
                 found[node] = _copy(g)
             if useful is not None and useful.isdisjoint(node.parents):
                 continue
-            kept = node._unpack_as_variables() if create_graph else node._unpack()
-            for parent, derivative in zip(node.parents, node.plan.derivatives):  # noqa: B905
+            plan = node.plan
+            kept = unpack(node) if plan.names else ()
+            for parent, derivative in zip(node.parents, plan.derivatives):  # noqa: B905
                 if useful is not None and parent not in useful:
                     continue
                 piece = derivative(g, kept)
-                like = parent if isinstance(parent, Node) else parent.data
+                is_node = type(parent) is Node
+                like = parent if is_node else parent.data
                 if piece.shape != like.shape or piece.dtype is not like.dtype:
                     piece = _fit(piece, like.shape, like.dtype, node)
                 if parent in grads:
                     grads[parent] = grads[parent] + piece
-                    shared.discard(parent)
+                    if not is_node:
+                        shared.discard(parent)
                 else:
                     grads[parent] = piece
-                    if isinstance(parent, Variable) and _may_share(piece, g, kept):
+                    if is_node:
+                        heappush(heap, (parent.seq, parent))
+                    elif _may_share(piece, g, kept):
                         shared.add(parent)
             if kept and not retain:
                 node._kept = None
-        for leaf, g in grads.items():
-            found[leaf] = _copy(g) if leaf in shared else g
+    for leaf, g in grads.items():
+        found[leaf] = _copy(g) if leaf in shared else g
     return found
 
 
-def _reachable(roots: Iterable[Node]) -> list[Node]:
-    """Return all nodes that the roots depend on, in the order of their creation."""
-    stack = list(roots)
-    seen = set(stack)
-    for node in stack:  # the list grows while it is read
+def _leading_to(
+    wanted: set[Node | Variable], seeds: list[tuple[Variable, Any]]
+) -> set[Node | Variable]:
+    """Return ``wanted`` and all nodes between them and the outputs."""
+    nodes = list(dict.fromkeys(y.grad_fn for y, _ in seeds if y.grad_fn is not None))
+    seen = set(nodes)
+    for node in nodes:  # the list grows while it is read
         for parent in node.parents:
             if isinstance(parent, Node) and parent not in seen:
                 seen.add(parent)
-                stack.append(parent)
-    stack.sort(key=operator.attrgetter("seq"))
-    return stack
-
-
-def _leading_to(wanted: set[Node | Variable], order: list[Node]) -> set[Node | Variable]:
-    """Return ``wanted`` and the nodes of ``order`` (oldest first) that depend on any of it."""
+                nodes.append(parent)
     useful = set(wanted)
-    for node in order:
-        if any(parent in useful for parent in node.parents):
+    for node in sorted(nodes, key=operator.attrgetter("seq"), reverse=True):  # the oldest first
+        if not useful.isdisjoint(node.parents):
             useful.add(node)
     return useful
 

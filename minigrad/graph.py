@@ -85,7 +85,7 @@ class Node:
         *("_kept", "_versions", "_counts", "__weakref__"),
     )
 
-    seq: int  # the order of creation: descending, it is a reverse topological order
+    seq: int  # counts down: sorted by it, newest first, nodes are in reverse topological order
     plan: Any  # a minigrad.table.Plan: what the op keeps, and its derivatives
     parents: list[Node | Variable]  # one for each of the plan's derivatives
     shape: tuple[int, ...]  # of the op's output, hence of the gradient that arrives here
@@ -106,37 +106,37 @@ class Node:
         Raises:
             RuntimeError: it was freed by a backward pass, or changed in place since.
         """
-        return dict(zip(self.plan.names, self._unpack(), strict=True))
+        return dict(zip(self.plan.names, self.unpack(), strict=True))
 
-    def _unpack(self) -> tuple[Any, ...]:
-        if not self.plan.names:
-            return ()
-        if self._kept is None:
+    def unpack(self) -> tuple[Any, ...]:
+        """Return what is kept, by the plan's names.
+
+        Raises:
+            RuntimeError: it was freed by a backward pass, or changed in place since.
+        """
+        kept = self._kept
+        if kept is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time: what "
                 f"{self.name} had saved was freed by the first backward pass. Specify "
                 "retain_graph=True there if you need to go through the graph again."
             )
-        counts = self.plan.counts(self._versions)
-        if counts != self._counts:
-            slot = [now == then for now, then in zip(counts, self._counts, strict=True)].index(
-                False
-            )
-            value = self._kept[slot]
-            raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an "
-                f"inplace operation: {self.plan.names[slot]} of {self.name}, a {value.dtype} "
-                f"tensor of shape {value.shape}, is at version {counts[slot]}; expected version "
-                f"{self._counts[slot]} instead. Use the out-of-place form of that operation, or "
-                "change a clone()."
-            )
-        return self._kept
+        for slot, version in enumerate(self._versions):
+            if version.count != self._counts[slot]:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: {self.plan.names[slot]} of {self.name}, a "
+                    f"{kept[slot].dtype} tensor of shape {kept[slot].shape}, is at version "
+                    f"{version.count}; expected version {self._counts[slot]} instead. Use the "
+                    "out-of-place form of that operation, or change a clone()."
+                )
+        return kept
 
-    def _unpack_as_variables(self) -> tuple[Any, ...]:
+    def unpack_as_variables(self) -> tuple[Any, ...]:
         """Return what is kept with its history, so that derivatives are recorded in their turn."""
-        kept, op = list(self._unpack()), self.plan.op
+        kept, op = list(self.unpack()), self.plan.op
         sources = dict(zip(self.plan.arguments, self.parents, strict=True))
-        for slot, i in enumerate(self.plan.keep):
+        for slot, i in enumerate(self.plan.slots):
             source = self if i == op.arity else sources.get(i)
             if isinstance(source, Node):
                 kept[slot] = wrap(kept[slot], True, source, self._versions[slot])

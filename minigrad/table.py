@@ -1,4 +1,4 @@
-"""The table of derivatives: how an op is declared, and what happens when it is called.
+"""The table of derivatives: how an op is declared.
 
 An op is a plain function of arrays. Above it stands its derivative, an entry for each
 differentiable argument, keyed by the argument's name::
@@ -18,29 +18,19 @@ of an entry names what the entry reads, and so what the graph keeps until the wa
 A formula is written with operators, methods and NumPy functions. Given arrays it computes; given
 tensors it is recorded like any other computation, and *that* is differentiation to any order.
 
-The ops are in `minigrad.ops`, the walk back that calls the entries in `minigrad.autograd`.
+The ops are in `minigrad.ops`, what a call does in `minigrad.call`, the walk back that calls the entries in `minigrad.autograd`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
-
-from minigrad import graph
-from minigrad.device import common_device, device_of
-from minigrad.grad_mode import mode
-from minigrad.graph import CONSTANT, Node, Variable, Version
+from minigrad.call import OTHER_SPELLINGS, call_of, keeper
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_FLOAT32 = np.dtype(np.float32)
-_ALIASES = {"axis": "dim", "keepdims": "keepdim", "unbiased": "correction"}  # other spellings
-_new = object.__new__
 
 
 class Plan:
@@ -54,26 +44,20 @@ class Plan:
         arrays = [name for name in read if name in op.slots]
         shapes = [name for name in read if name not in op.slots]
         self.names = arrays + shapes
-        self.keep = [op.slots[name] for name in arrays]
-        #: all values -> those that are kept; their versions -> how often each was changed so far
-        self.pick = _generate("values", [f"values[{i}]" for i in self.keep], tuple)
-        counts = [f"versions[{i}].count" for i in range(len(arrays))]
-        self.counts = _generate("versions", counts, tuple)
-        self.shapes = [op.slots[name.removesuffix("_shape")] for name in shapes]
+        self.slots = [op.slots[name] for name in arrays]  # where they stand among all values
+        #: a node, all values and their versions -> nothing; the node has what it keeps
+        self.keep = keeper(list(op.slots), arrays, [n.removesuffix("_shape") for n in shapes])
         #: for each tracked argument its derivative, as a function of g and of what is kept
         self.derivatives = [
-            _generate(
-                "g, kept", ["g", *[f"kept[{self.names.index(n)}]" for n in reads]], derivative
-            )
+            _reading(derivative, [self.names.index(name) for name in reads])
             for derivative, reads in entries
         ]
 
 
-def _generate(parameters: str, values: list[str], function: Callable[..., Any]) -> Any:
-    """Return ``lambda parameters: function(*values)``, written out: quicker than any loop."""
-    call = "".join(f"{value}, " for value in values)
-    call = f"({call})" if function is tuple else f"function({call})"
-    return eval(f"lambda {parameters}: {call}", {"function": function})
+def _reading(derivative: Callable[..., Any], places: list[int]) -> Callable[..., Any]:
+    """Return ``lambda g, kept: derivative(g, kept[i], kept[j], ...)``, written out."""
+    kept = "".join(f", kept[{i}]" for i in places)
+    return eval(f"lambda g, kept: derivative(g{kept})", {"derivative": derivative})
 
 
 class Op:
@@ -82,13 +66,18 @@ class Op:
     def __init__(self, function: Callable[..., Any], derivatives: dict[str, Callable[..., Any]]):
         self.function = function
         self.name = function.__name__
-        self.signature = inspect.signature(function)
-        self.parameters = list(self.signature.parameters)
+        signature = inspect.signature(function)
+        self.parameters = list(signature.parameters)
         self.arity = len(self.parameters)
-        if "y" in self.parameters:
-            raise TypeError(f"{self.name}: y is the op's output; an argument needs another name")
-        self.defaults = tuple(p.default for p in self.signature.parameters.values())
-        self.required = self.defaults.count(inspect.Parameter.empty)
+        for name, parameter in signature.parameters.items():
+            if name == "y" or name.startswith("_"):
+                raise TypeError(
+                    f"{self.name}: an argument needs another name than {name!r} (y is the op's "
+                    "output, and names that begin with _ are taken)"
+                )
+            if parameter.kind > inspect.Parameter.POSITIONAL_OR_KEYWORD:
+                raise TypeError(f"{self.name}: an op's arguments are positional, {name} is not")
+        self.defaults = [p.default for p in signature.parameters.values()]
         self.slots = {name: i for i, name in enumerate([*self.parameters, "y"])}
         self.entries: dict[int, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         for argument, derivative in derivatives.items():
@@ -97,30 +86,16 @@ class Op:
                 if name not in self.slots:
                     raise TypeError(f"{self.name} has no argument {name!r}: {self.parameters}")
             self.entries[self.slots[argument]] = (derivative, reads)
-        self.plans: dict[int, Plan | None] = {}
+        self.plans: dict[int, Plan] = {}
 
-    def plan(self, tracked: int) -> Plan | None:
+    def plan(self, tracked: int) -> Plan:
         """Return the plan for the arguments whose bits are set in ``tracked``, made once each."""
         arguments = [i for i in range(self.arity) if tracked >> i & 1]
-        if self.entries and (missing := [i for i in arguments if i not in self.entries]):
+        if missing := [i for i in arguments if i not in self.entries]:
             names = ", ".join(self.parameters[i] for i in missing)
             raise TypeError(f"{self.name} has no derivative for {names}: detach() what is passed")
-        plan = Plan(self, arguments) if self.entries else None
-        self.plans[tracked] = plan
+        plan = self.plans[tracked] = Plan(self, arguments)
         return plan
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """Return all arguments by position; ``axis`` means ``dim``, ``keepdims`` ``keepdim``."""
-        names = {_ALIASES.get(name, name): value for name, value in kwargs.items()}
-        try:
-            bound = self.signature.bind(*args, **names)
-        except TypeError as error:
-            raise TypeError(f"{self.name}(): {error}") from None
-        bound.apply_defaults()
-        return bound.args
-
-
-_seq = itertools.count()
 
 
 def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
@@ -151,94 +126,14 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         op = Op(function, derivatives)
-        arity, required, defaults, plans = op.arity, op.required, op.defaults, op.plans
-
-        @functools.wraps(function)
-        def apply(*args: Any, **kwargs: Any) -> Any:
-            if kwargs or not required <= len(args) <= arity:
-                args = op.bind(args, kwargs)
-            elif len(args) < arity:
-                args += defaults[len(args) :]
-            values, versions, parents, first, tracked, bit = [], [], [], None, 0, 1
-            for a in args:
-                if isinstance(a, Variable):
-                    values.append(a.data)
-                    versions.append(a._version)
-                    if first is None:
-                        first = a
-                    if a._requires_grad:
-                        tracked |= bit
-                        parents.append(a.grad_fn or a)
-                else:  # NumPy's scalars are strongly typed where Python's are not
-                    values.append(a.item() if isinstance(a, np.generic) else a)
-                    versions.append(CONSTANT)
-                bit <<= 1
-            if first is None:
-                return function(*args)
-
-            try:
-                y = function(*values)
-            except (TypeError, ValueError):
-                if (moved := _with_numbers_moved(args, values)) is None:
-                    raise
-                return apply(*moved)
-            if type(y) is not np.ndarray and isinstance(y, np.generic):
-                y = np.asarray(y)
-            dtype = y.dtype
-            if dtype is not _FLOAT32 and dtype.kind == "f" and not _came_in(dtype, values):
-                y, dtype = y.astype(_FLOAT32), _FLOAT32
-            version = Version()
-            if y is first.data:
-                version = first._version
-            elif y.base is not None and np.may_share_memory(y, first.data):
-                version = first._version  # a view; if any, of the first tensor, for every op here
-                version.viewed = True
-            result = _new(graph.result_class)
-            result.data, result.grad, result._version = y, None, version
-            plan = None
-            if tracked and mode.recording:
-                plan = plans[tracked] if tracked in plans else op.plan(tracked)
-            if plan is None or dtype.kind != "f":
-                result.grad_fn, result._requires_grad = None, False
-                return result
-
-            node = _new(Node)
-            result.grad_fn, result._requires_grad = node, True
-            node.seq = next(_seq)
-            node.plan = plan
-            node.parents = parents
-            node.shape, node.dtype = y.shape, dtype
-            if not plan.names:
-                node._kept, node._versions, node._counts = (), (), ()
-                return result
-            values.append(y)
-            versions.append(version)
-            node._kept = plan.pick(values)
-            node._versions = plan.pick(versions)
-            node._counts = plan.counts(node._versions)
-            if plan.shapes:
-                node._kept += tuple([np.shape(values[i]) for i in plan.shapes])
-            return result
-
-        apply.op = op  # type: ignore[attr-defined]
-        return apply  # type: ignore[return-value]
+        call: Any = functools.update_wrapper(call_of(op), function)
+        call.op = op
+        return call
 
     return decorate
 
 
-def _with_numbers_moved(args: tuple[Any, ...], values: list[Any]) -> tuple[Any, ...] | None:
-    """Return an op's arguments with tensors of one number on the GPU where the others are.
-
-    None means that all are where they should be.
-
-    Raises:
-        RuntimeError: the arguments live on several devices.
-    """
-    home = common_device(values)
-    strangers = [isinstance(a, Variable) and device_of(a.data) != home for a in args]
-    if not any(strangers):
-        return None
-    return tuple(a.to(home) if s else a for a, s in zip(args, strangers, strict=True))
+_SPELLINGS = {other: name for name, other in OTHER_SPELLINGS.items()}
 
 
 def numpy_keywords(function: F) -> F:
@@ -246,14 +141,6 @@ def numpy_keywords(function: F) -> F:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **{_ALIASES.get(k, k): v for k, v in kwargs.items()})
+        return function(*args, **{_SPELLINGS.get(k, k): v for k, v in kwargs.items()})
 
     return wrapper  # type: ignore[return-value]
-
-
-def _came_in(dtype: np.dtype[Any], values: list[Any]) -> bool:
-    """Return whether an array of a dtype is among ``values``, or the dtype itself, asked for."""
-    return any(
-        isinstance(own, np.dtype) and own == dtype
-        for own in (getattr(value, "dtype", value) for value in values)
-    )

@@ -135,6 +135,20 @@ def _log_softmax(x: Any, dim: int) -> Any:
     return x - _logsumexp(x, dim, True)
 
 
+def _class_cross_entropy(
+    x: Any, labels: Any, reduction: str = "mean", label_smoothing: float = 0.0
+) -> Any:
+    dim = min(x.ndim - 1, 1)
+    places = np.expand_dims(np.maximum(labels, 0), dim)
+    log_p, counted = _log_softmax(x, dim), labels != -100
+    picked = np.take_along_axis(log_p, places, dim).squeeze(dim)
+    losses = -(1 - label_smoothing) * picked - label_smoothing * log_p.mean(dim)
+    losses = losses * counted
+    if reduction == "none":
+        return losses
+    return losses.sum() / (counted.sum() if reduction == "mean" else 1)
+
+
 def _flatten(x: Any, start: int = 0, end: int = -1) -> Any:
     sides = list(x.shape) or [1]
     end %= len(sides)
@@ -193,6 +207,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "matmul": operator.matmul,
     "linear": lambda x, weight, bias=0: x @ weight.T + bias,
     "softmax_cross_entropy": lambda x, q, dim: -(q * _log_softmax(x, dim)).sum(dim),
+    "class_cross_entropy": _class_cross_entropy,
     "sum": _sum,
     "mean": _mean,
     "var": _var,

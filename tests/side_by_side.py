@@ -83,6 +83,7 @@ SPELLINGS: dict[str, Callable[..., Any]] = {
     "copy_": _copy_,
     "masked_scale": lambda x, keep, scale: x * keep * scale,
     "softmax_cross_entropy": lambda x, q, dim: -(q * torch.log_softmax(x, dim)).sum(dim),
+    "class_cross_entropy": torch.nn.functional.cross_entropy,
 }
 
 

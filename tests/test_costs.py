@@ -93,12 +93,12 @@ def test_an_op_forward_and_backward_takes_few_calls_of_python() -> None:
         y.sum().backward()
 
     per_op = (calls_of_python(lambda: chain(300)) - calls_of_python(lambda: chain(100))) / 200
-    # apply, mul, pick, counts; node._unpack, counts, two derivatives with the entry each
-    assert per_op <= 12
+    # mul and its function, keep; unpack, two derivatives with the entry each
+    assert per_op <= 8.1
 
 
 def test_a_training_step_takes_few_calls_of_python() -> None:
-    assert calls_of_python(chapter_step()) <= 330
+    assert calls_of_python(chapter_step()) <= 250
 
 
 def test_an_update_needs_the_gradients_and_one_product_of_memory() -> None:
@@ -120,7 +120,8 @@ def test_the_graph_of_a_step_keeps_what_its_derivatives_read_and_nothing_else() 
     kept = {node.name: sorted(node.saved) for node in graph(loss)}
     assert kept["MaskedScaleBackward"] == ["keep", "scale"]
     assert kept["ReluBackward"] == ["y"]
-    assert kept["SumBackward"] == ["dim", "keepdim", "x_shape"]
+    options = ["ignore_index", "label_smoothing", "labels", "reduction", "weight"]
+    assert kept["ClassCrossEntropyBackward"] == [*options, "x"]
     linear = [node.saved for node in graph(loss) if node.name == "LinearBackward"]
     assert [sorted(saved) for saved in linear] == [["weight", "x"], ["x"]]
 

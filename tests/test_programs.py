@@ -68,7 +68,7 @@ FAMILIES = {
     "sign floor argmax argmin any all",
     "product": "matmul linear",
     "reduction": "sum mean var std amax amin max min",
-    "probability": "logsumexp softmax log_softmax softmax_cross_entropy",
+    "probability": "logsumexp softmax log_softmax softmax_cross_entropy class_cross_entropy",
     "rearrangement": "reshape flatten squeeze unsqueeze permute transpose expand concatenate stack",
 }
 #: functions that NumPy computes in float16 if they are of booleans

@@ -14,6 +14,7 @@ from minigrad.device import device_of, raise_later
 from minigrad.graph import Variable
 from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
+from minigrad.ops.neural import class_dim, class_shares
 from minigrad.random import Generator, default_generator
 
 __all__ = [
@@ -160,20 +161,20 @@ def cross_entropy(
     check_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    dim = _class_dim(input)
-    classes = input.shape[dim]
     if target.dtype.kind == "f":
         _check_shapes("probabilities", target.shape, input.shape)
-        q = target
+        q, dim = target, class_dim(input)
+        classes = input.shape[dim]
         if label_smoothing:
             q = q * (1 - label_smoothing) + label_smoothing / classes
         if weight is not None:
             _check_shapes("a weight for each class", weight.shape, (classes,))
             q = q * _per_class(weight, input.ndim, dim)
         count: Any = math.prod(input.shape) / classes
-    else:
-        q, count = _class_targets(input, target, weight, ignore_index, label_smoothing)
-    return _reduce(ops.softmax_cross_entropy(input, q, dim), reduction, count)
+        return _reduce(ops.softmax_cross_entropy(input, q, dim), reduction, count)
+    labels, weight = _labels_and_weight(input, target, weight, ignore_index)
+    options = ignore_index, label_smoothing, reduction
+    return ops.class_cross_entropy(input, labels, weight, *options)
 
 
 def nll_loss(
@@ -191,8 +192,9 @@ def nll_loss(
         weight, ignore_index, reduction: as for `cross_entropy`, which also says what is raised.
     """
     check_reduction(reduction)
-    q, count = _class_targets(input, target, weight, ignore_index, 0.0)
-    losses = -(ops.where(q == 0, 0, input) * q).sum(axis=_class_dim(input))
+    labels, weight = _labels_and_weight(input, target, weight, ignore_index)
+    q, count = class_shares(_array(input), labels, weight, ignore_index, 0.0)
+    losses = -(ops.where(q == 0, 0, input) * q).sum(axis=class_dim(input))
     return _reduce(losses, reduction, count)
 
 
@@ -236,10 +238,6 @@ def _reduce(losses: Any, reduction: str, count: Any) -> Any:
     return losses.sum() / np.where(nothing, 1, count) + nan_then
 
 
-def _class_dim(input: Any) -> int:
-    return 0 if input.ndim == 1 else 1
-
-
 def _per_class(weight: Any, ndim: int, dim: int) -> Any:
     return weight.reshape([-1 if i == dim else 1 for i in range(ndim)])
 
@@ -249,41 +247,34 @@ def _check_shapes(what: str, got: Sequence[int], expected: Sequence[int]) -> Non
         raise ValueError(f"expected {what} of shape {tuple(expected)}, got {tuple(got)}")
 
 
-def _class_targets(
-    input: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
-) -> tuple[Any, Any]:
-    """Return each class's share q in each example's loss, and what the mean divides by."""
-    dim, classes = _class_dim(input), input.shape[_class_dim(input)]
+def _labels_and_weight(input: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Return class indices and weights as arrays, having looked at both.
+
+    Raises:
+        IndexError: a label that counts is out of range; if it is on a GPU, later.
+    """
+    dim, classes = class_dim(input), input.shape[class_dim(input)]
     _check_shapes("class indices", target.shape, input.shape[:dim] + input.shape[dim + 1 :])
-    labels, logits = _array(target), _array(input)
+    labels = _array(target)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"expected class indices as integers, got {labels.dtype}")
-    counted = labels != ignore_index
-    _check_labels(labels, counted, classes, ignore_index)
-    every = np.arange(classes, like=labels)
-    q = np.expand_dims(labels, dim) == _per_class(every, input.ndim, dim)
-    q &= np.expand_dims(counted, dim)
-    count = counted.sum()
-    if weight is not None:
-        _check_shapes("a weight for each class", weight.shape, (classes,))
-        factors = _per_class(_array(weight), input.ndim, dim)
-        count = (q * factors).sum()
-    if label_smoothing:
-        even = np.expand_dims(counted, dim) * (label_smoothing / classes)
-        q = q * (1 - label_smoothing) + even
-    return (q if weight is None else q * factors).astype(logits.dtype), count
+    _check_labels(labels, classes, ignore_index)
+    if weight is None:
+        return labels, None
+    _check_shapes("a weight for each class", weight.shape, (classes,))
+    return labels, _array(weight)
 
 
-def _check_labels(labels: Any, counted: Any, classes: int, ignore_index: int) -> None:
-    """Raise IndexError if a label that counts is out of range: at once, or later from a GPU."""
-    wrong = counted & ((labels < 0) | (labels >= classes))
+def _check_labels(labels: Any, classes: int, ignore_index: int) -> None:
     on_host = isinstance(labels, np.ndarray)
-    if on_host and not wrong.any():
+    if on_host and not (labels.astype(np.uint64) >= classes).any():  # negative ones are huge there
         return
+    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
     bounds = f"expected class indices from 0 to {classes - 1}, or ignore_index={ignore_index}"
-    if on_host:
+    if not on_host:
+        raise_later(wrong.any(), IndexError(f"A target is out of bounds: {bounds}"))
+    elif wrong.any():
         raise IndexError(f"Target {labels[wrong][0]} is out of bounds: {bounds}")
-    raise_later(wrong.any(), IndexError(f"A target is out of bounds: {bounds}"))
 
 
 def _array(t: Any) -> Any:

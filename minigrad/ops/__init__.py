@@ -11,7 +11,7 @@ from minigrad.ops.elementwise import (
     sin, sqrt, tanh, where,
 )
 from minigrad.ops.linalg import linear, matmul
-from minigrad.ops.neural import masked_scale, softmax_cross_entropy
+from minigrad.ops.neural import class_cross_entropy, masked_scale, softmax_cross_entropy
 from minigrad.ops.reduction import (
     all, amax, amin, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, softmax, std,
     sum, var,
@@ -23,7 +23,8 @@ from minigrad.ops.shape import (
 
 __all__ = [
     "abs", "add", "all", "amax", "amin", "any", "argmax", "argmin", "bitwise_and",
-    "bitwise_not", "bitwise_or", "bitwise_xor", "cast", "clamp", "clone", "concatenate", "cos",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "cast", "clamp", "class_cross_entropy", "clone",
+    "concatenate", "cos",
     "div", "eq", "exp", "expand", "expm1", "flatten", "floor", "floor_divide", "ge", "getitem",
     "gt", "le", "linear", "log", "log1p", "log_softmax", "logsumexp", "lt", "masked_scale",
     "matmul", "max", "maximum", "mean", "min", "minimum", "mul", "ne", "neg", "overwrite",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,9 @@ def relu(x: Any, out: Any = None) -> Any:
         x: any shape.
         out: an array to write into, for the in-place form.
     """
-    zeros = np.zeros_like(x, shape=x.shape[-1:])  # quicker than against a scalar
-    return np.maximum(x, zeros, out=out)
+    if x.dtype.kind != "f":
+        return np.maximum(x, 0, out=out)
+    return x.clip(0, math.inf, out=out)  # a third of the time of a maximum
 
 
 @differentiable(

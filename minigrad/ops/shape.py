@@ -136,14 +136,14 @@ def _join(count: int) -> Callable[..., Any]:
         return np.concatenate(args[:count], axis=args[count])
 
     def part(i: int) -> Callable[..., Any]:
-        return lambda g, dim, ends: getitem(
-            g, (*[slice(None)] * dim, slice(ends[i], ends[i + 1]), ...)
+        return lambda g, along, ends: getitem(
+            g, (*[slice(None)] * along, slice(ends[i], ends[i + 1]), ...)
         )
 
     names = [f"x{i}" for i in range(count)]
     parameter = functools.partial(inspect.Parameter, kind=inspect.Parameter.POSITIONAL_ONLY)
     concatenate.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter(name) for name in [*names, "dim", "ends"]]
+        [parameter(name) for name in [*names, "along", "ends"]]
     )
     return differentiable(**{name: part(i) for i, name in enumerate(names)})(concatenate)
 

@@ -78,7 +78,8 @@ class Builder:
         """Add a step, run it, and return the register that it makes or changes."""
         step = Step(op, args, options, part)
         if not self.ties and op in KINKS:
-            distances = KINKS[op](*map(self.value, args), **options)
+            named = {name: self.value(value) for name, value in options.items()}
+            distances = KINKS[op](*map(self.value, args), **named)
             if np.any(np.abs(distances) < CLEARANCE):
                 raise NoFit
         try:

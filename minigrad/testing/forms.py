@@ -140,6 +140,22 @@ def _softmax_cross_entropy(b: Builder) -> None:
     b.add("softmax_cross_entropy", x, b.add("softmax", q, dim) if b.flag() else q, dim)
 
 
+def _class_cross_entropy(b: Builder) -> None:
+    x = b.pick(lambda a: a.ndim >= 1 and a.size, kinds="f")
+    shape = b.value(x).shape
+    dim = min(len(shape) - 1, 1)
+    rest = shape[:dim] + shape[dim + 1 :]
+    labels = [b.integer(0, shape[dim] - 1) for _ in range(math.prod(rest))]
+    if b.flag():
+        labels[0] = -100
+    options: dict[str, Any] = {"reduction": b.choose(["mean", "sum", "none"])}
+    if b.flag():
+        options["label_smoothing"] = 0.25
+    if options["reduction"] == "mean" and set(labels) == {-100}:
+        raise NoFit  # NaN
+    b.add("class_cross_entropy", x, np.array(labels, np.int64).reshape(rest), **options)
+
+
 # ------------------------------------------------------------------------- reductions
 
 
@@ -361,6 +377,7 @@ FORMS: dict[str, Form] = {
     "matmul": _matmul,
     "linear": _linear,
     "softmax_cross_entropy": _softmax_cross_entropy,
+    "class_cross_entropy": _class_cross_entropy,
     "sum": _reduction("sum", least=0, kinds="fiub"),
     "mean": _reduction("mean", kinds="f"),
     **{op: _reduction(op, least=2, kinds="f", correction=[0, 1]) for op in ("var", "std")},

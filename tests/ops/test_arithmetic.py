@@ -291,9 +291,9 @@ def test_bitwise_ops_refuse_floats(op: Any) -> None:
 
 def test_a_missing_or_surplus_operand_is_named() -> None:
     x = minigrad.zeros(2)
-    with pytest.raises(TypeError, match=r"add\(\): missing a required argument: 'b'"):
+    with pytest.raises(TypeError, match=r"add\(\) missing 1 required positional argument: 'b'"):
         minigrad.add(x)
-    with pytest.raises(TypeError, match=r"add\(\): too many positional arguments"):
+    with pytest.raises(TypeError, match=r"add\(\) takes 2 positional arguments but 3 were given"):
         minigrad.add(x, x, x)
-    with pytest.raises(TypeError, match=r"add\(\): got an unexpected keyword argument 'out'"):
+    with pytest.raises(TypeError, match=r"add\(\) got an unexpected keyword argument 'out'"):
         minigrad.add(x, x, out=x)

@@ -301,7 +301,7 @@ def test_clamp_needs_a_limit() -> None:
 
 
 def test_an_unknown_keyword_is_named() -> None:
-    with pytest.raises(TypeError, match=r"clamp\(\): got an unexpected keyword argument 'low'"):
+    with pytest.raises(TypeError, match=r"clamp\(\) got an unexpected keyword argument 'low'"):
         minigrad.ones(2).clamp(low=1)
 
 

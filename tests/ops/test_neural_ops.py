@@ -46,7 +46,39 @@ def classifications(draw: st.DrawFn) -> Any:
     return [shape, shape], {"dim": dim}
 
 
+@st.composite
+def labelled(draw: st.DrawFn) -> Any:
+    """Draw logits, their labels (-7 counts for nothing), and every option of the loss."""
+    shape = draw(shapes(min_dims=1))
+    dim = min(len(shape) - 1, 1)
+    classes = max(shape[dim], 1)
+    shape = (*shape[:dim], classes, *shape[dim + 1 :])
+    some = st.integers(0, classes - 1) | st.just(-7)
+    labels = draw(hnp.arrays(np.int64, shape[:dim] + shape[dim + 1 :], elements=some))
+    weights = hnp.arrays(np.float64, classes, elements=st.floats(0.25, 2))
+    means = ["mean"] * bool((labels != -7).any())  # of nothing it is NaN
+    return [shape], {
+        "labels": labels,
+        "weight": draw(st.none() | weights),
+        "label_smoothing": draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
+        "reduction": draw(st.sampled_from([*means, "sum", "none"])),
+    }
+
+
+def of_labels(m: Any, x: Any, labels: Any, weight: Any, **options: Any) -> Any:
+    weight = None if weight is None else weight.astype(x.dtype)
+    return m.class_cross_entropy(x, labels, weight, -7, **options)
+
+
+def of_labels_in_pytorch(t: Any, x: Any, labels: Any, weight: Any, **options: Any) -> Any:
+    weight = None if weight is None else weight.to(x.dtype)
+    return t.nn.functional.cross_entropy(x, labels, weight, ignore_index=-7, **options)
+
+
 CASES = {
+    "class_cross_entropy": Case(
+        of_labels, labelled(), domains=[(-2, 2)], torch=of_labels_in_pytorch, order=3
+    ),
     "masked_scale": Case(
         lambda m, x, keep, scale: m.masked_scale(x, keep, scale),
         droppings(),

@@ -368,7 +368,7 @@ def test_an_unknown_keyword_is_named(name: str) -> None:
 
 
 def test_a_dimension_given_twice_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"sum\(\): multiple values for argument 'dim'"):
+    with pytest.raises(TypeError, match=r"sum\(\) got multiple values for argument 'dim'"):
         minigrad.sum(X, 1, dim=1)
     with pytest.raises(ValueError, match="duplicate value in 'axis'"):
         minigrad.sum(X, (1, -1))
