@@ -2,8 +2,8 @@
 
 Of the nodes that a gradient has come to, the newest is visited next. Whatever reads its output is
 newer and has been visited, so its gradient is complete. The walk is a loop around a heap, not a
-recursion: a chain of a million ops is no special case. At each node the entries of the table are called with the
-gradient and with what was kept for them, which is let go at once.
+recursion: a chain of a million ops is no special case. At each node the entries of the table are
+called with the gradient and with what was kept for them, which is let go at once.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ of an entry names what the entry reads, and so what the graph keeps until the wa
 A formula is written with operators, methods and NumPy functions. Given arrays it computes; given
 tensors it is recorded like any other computation, and *that* is differentiation to any order.
 
-The ops are in `minigrad.ops`, what a call does in `minigrad.call`, the walk back that calls the entries in `minigrad.autograd`.
+The ops are in `minigrad.ops`, what a call of one does in `minigrad.call`, and the walk back that
+calls the entries in `minigrad.autograd`.
 """
 
 from __future__ import annotations
