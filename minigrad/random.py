@@ -96,7 +96,7 @@ class Generator:
 
     def words(self, n: int) -> np.ndarray:
         """Draw n uniform 64-bit words (uint64)."""
-        return _philox(*self._pass(n)).random_raw(n)
+        return _philox(*self._pass(n), n)
 
     def _pass(self, n: int) -> tuple[int, int, int]:
         """Move on past n words, in whole blocks; return the state before."""
@@ -115,16 +115,17 @@ class Generator:
             The upper halves (uint16), and a function that computes the lower ones where they are
             wanted: for an array of places, 0 to n - 1, those in these places (uint16).
         """
-        seed, stream, offset = self._pass((n + 3) // 4)
+        count = (n + 3) // 4
+        seed, stream, offset = self._pass(count)
 
         def lower(places: np.ndarray) -> np.ndarray:
             halves = np.empty(len(places), np.uint16)
             for i, place in enumerate(places.tolist()):
-                words = _philox(seed, stream, offset + place // 16, 1).random_raw(4)
-                halves[i] = _quarters(words)[place % 16]
+                block = _philox(seed, stream, offset + place // 16, 4, half=1)
+                halves[i] = _quarters(block)[place % 16]
             return halves
 
-        return _quarters(_philox(seed, stream, offset).random_raw((n + 3) // 4))[:n], lower
+        return _quarters(_philox(seed, stream, offset, count))[:n], lower
 
     def uniform(self, n: int) -> np.ndarray:
         """Draw n float64 numbers, uniform on the multiples of 2⁻⁵³ in [0, 1)."""
@@ -160,7 +161,7 @@ class Generator:
         if low == 0:
             return (upper >= high).reshape(shape)
         keep = upper == high
-        ties = np.flatnonzero(keep)
+        (ties,) = keep.nonzero()
         np.greater(upper, high, out=keep)
         keep[ties] = lower(ties) >= low
         return keep.reshape(shape)
@@ -169,21 +170,34 @@ class Generator:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
 
 
-class _Key(np.random.bit_generator.ISeedSequence):
-    """Gives Philox its key: ``Philox(key=...)`` would ask the operating system for noise first."""
-
-    def __init__(self, *words: int) -> None:
-        self._words = words
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
-        return np.array(self._words, dtype)
+_at_hand: list[np.random.Philox] = []
 
 
-def _philox(seed: int, stream: int, offset: int, half: int = 0) -> np.random.Philox:
-    """Return what draws from block number ``offset + 1`` on; the offset may exceed 64 bits."""
-    counter = np.array([offset % _WORD, offset // _WORD, half, 0], np.uint64)
-    key: Any = _Key(seed, stream)  # NumPy's own type hints know no ISeedSequence
-    return np.random.Philox(key, counter=counter)
+def _philox(seed: int, stream: int, offset: int, n: int, half: int = 0) -> np.ndarray:
+    """Return n words from block number ``offset + 1`` on; the offset may exceed 64 bits.
+
+    NumPy's generators are used again: a new one takes as long as two thousand words, for it asks
+    the operating system for noise first. Who draws takes one away, so threads do not share any.
+    """
+    try:
+        philox = _at_hand.pop()
+    except IndexError:
+        philox = np.random.Philox(0)
+    state: Any = {
+        "bit_generator": "Philox",
+        "state": {
+            "counter": (offset % _WORD, offset // _WORD, half, 0),
+            "key": (seed, stream),
+        },
+        "buffer": (0, 0, 0, 0),
+        "buffer_pos": 4,  # all of it is used up
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    philox.state = state
+    words = philox.random_raw(n)
+    _at_hand.append(philox)
+    return words
 
 
 def _quarters(words: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ They reject at p < 1e-6. Their docstrings say how small a deviation is then foun
 seed; one of twice that size is found practically always.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -184,6 +185,15 @@ def test_every_draw_starts_on_a_fresh_block(state, first, second):
     g.lanes(first)
     between = g.get_state()
     assert g.lanes(second).tolist() == philox_lanes(between, second).tolist()
+
+
+def test_threads_that_draw_at_the_same_time_get_what_they_would_get_alone():
+    def draw(seed):
+        g = mg.Generator(seed)
+        return [g.keep_mask((20_000,), 0.2).tobytes() for _ in range(50)]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(draw, range(16))) == [draw(seed) for seed in range(16)]
 
 
 def test_a_drawn_zero_is_kept_where_nothing_is_dropped():
