@@ -3,19 +3,17 @@
 The function is Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
 1, 2, 3", 2011), as ``numpy.random.Philox`` computes it: block number ``offset + 1 + i`` under the
 key (seed, stream) is four 64-bit words, or eight 32-bit lanes. A draw takes whole blocks, and
-moves the offset past them.
-
-A dropout mask compares a 32-bit number of each element with round(p · 2³²), at half the price. The
-upper halves of the numbers are the 16-bit lanes of the words of the draw; the lower halves are the
-lanes in the same places of a second draw, whose counters differ in their third word: 1 instead of
-0. Where the upper half alone decides, and it does for all but one element in 65,536, the lower half
-need not be computed. So a mask costs 16 random bits for an element, and is as exact as with 32.
-
-So
+moves the offset past them. So
 
 - the same seed gives the same numbers on every machine, and the same masks on a GPU;
 - a generator is saved, restored and replayed by its three integers;
 - element i of a draw does not depend on how many are drawn, or by whom.
+
+A dropout mask compares a 32-bit number of each element with round(p · 2³²), at half the price. The
+upper halves of the numbers are the 16-bit lanes of the words of the draw; the lower halves are the
+lanes in the same places of a second draw, whose counters differ in their third word: 1 instead of
+0. For all but one element in 65,536 the upper half decides alone, and the lower half need not be
+computed. So a mask costs 16 random bits for an element, and is as exact as with 32.
 """
 
 from __future__ import annotations
