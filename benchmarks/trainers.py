@@ -163,8 +163,8 @@ def of_mygrad(x: Any, y: Any, order: Any, p: tuple[float, float]) -> Epoch:
 def by_hand(x: Any, y: Any, order: Any, p: tuple[float, float]) -> Epoch:
     """No engine: the derivative written out in NumPy, into arrays that are used again.
 
-    Masks are cheaper than minigrad's too: 16 random bits an element, from NumPy's quickest
-    generator (SFC64), where minigrad takes 32 from a counter-based one.
+    Masks are cheaper than minigrad's too: 16 random bits an element and never more, from NumPy's
+    quickest generator (SFC64), where minigrad's is counter-based and p exact to 2⁻³³.
     """
     weights, biases = map(list, zip(*_initial(), strict=True))
     bits = np.random.SFC64(0)

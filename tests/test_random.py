@@ -6,6 +6,7 @@ They reject at p < 1e-6. Their docstrings say how small a deviation is then foun
 seed; one of twice that size is found practically always.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.random import get_rng_state, set_rng_state
+from minigrad.testing.subjects import Injected
 
 WORD = 2**64
 WORDS = st.integers(0, WORD - 1)
@@ -34,15 +36,28 @@ def generator(state):
     return made
 
 
-def philox_words(state, n):
-    """The contract, as NumPy computes it."""
+def philox_words(state, n, third=0):
+    """The contract, as NumPy computes it; ``third`` is the third word of the counter."""
     seed, stream, offset = state
-    key, counter = np.array([seed, stream], np.uint64), np.array([offset, 0, 0, 0], np.uint64)
+    key, counter = np.array([seed, stream], np.uint64), np.array([offset, 0, third, 0], np.uint64)
     return np.random.Philox(key=key, counter=counter).random_raw(n)
 
 
 def philox_lanes(state, n):
     return philox_words(state, (n + 1) // 2).astype("<u8").view("<u4")[:n]
+
+
+def philox_numbers(state, n):
+    """The numbers that a mask compares: upper halves from one draw, lower ones from another."""
+    words = (philox_words(state, -(-n // 4), third) for third in (0, 1))
+    upper, lower = (np.array([w >> s & 0xFFFF for w in ws.tolist() for s in (0, 16, 32, 48)][:n],
+                             np.int64) for ws in words)  # fmt: skip
+    return 2**16 * upper + lower
+
+
+def given_numbers(*numbers):
+    """A generator that draws these 32-bit numbers."""
+    return Injected(np.array(numbers) / 2**32)
 
 
 # ------------------------------------------------------------------- the contract
@@ -72,15 +87,20 @@ def test_lanes_are_the_words_as_little_endian_halves(state, n):
     assert g.get_state() == (*state[:2], state[2] + -(-n // 8))
 
 
-@pytest.mark.parametrize("n", range(21))
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.75, 1.0])
+SIZES = [*range(36), 65536]
+#: the last two are rounded to 1
+RATES = [0.0, 2.0**-32, 0.1, 0.2, 0.5, 0.75, 1 - 2.0**-32, 1 - 2.0**-34, 1.0]
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("p", RATES)
 def test_a_mask_of_every_small_size_is_that_of_the_contract(n, p):
     state = (7, 11, 13)
     g = generator(state)
     keep = g.keep_mask((n,), p)
     assert keep.dtype == np.bool_
-    assert keep.tolist() == (philox_lanes(state, n) >= round(p * 2**32)).tolist()
-    assert g.get_state() == (7, 11, 13 + -(-n // 8))  # eight lanes to a block
+    assert keep.tolist() == (philox_numbers(state, n) >= round(p * 2**32)).tolist()
+    assert g.get_state() == (7, 11, 13 + -(-n // 16))  # sixteen lanes to a block
 
 
 @thorough
@@ -88,8 +108,65 @@ def test_a_mask_of_every_small_size_is_that_of_the_contract(n, p):
 def test_a_mask_is_that_of_the_contract(state, n, p):
     g = generator(state)
     keep = g.keep_mask((n,), p)
-    assert keep.tolist() == [int(u) >= round(p * 2**32) for u in philox_lanes(state, n)]
-    assert g.get_state() == (*state[:2], state[2] + -(-n // 8))
+    assert keep.tolist() == [int(u) >= round(p * 2**32) for u in philox_numbers(state, n)]
+    assert g.get_state() == (*state[:2], state[2] + -(-n // 16))
+
+
+#: the last ones are followed by blocks whose number takes more than 64 bits
+TIED = [(0, 0, 0), (42, 7, 3), (WORD - 1, WORD - 1, 2**40), (5, 6, WORD - 2), (5, 6, WORD - 1)]
+
+
+@pytest.mark.parametrize("state", TIED)
+def test_where_the_upper_half_ties_the_lower_half_decides(state):
+    numbers = philox_numbers(state, 40)
+    for number in numbers.tolist():
+        upper = number >> 16 << 16  # with this threshold no lower half is needed
+        for threshold in (number - 1, number, number + 1, upper, upper + 2**16):
+            keep = generator(state).keep_mask((40,), threshold / 2**32)
+            assert keep.tolist() == (numbers >= threshold).tolist()
+
+
+def test_many_ties_are_decided_each_by_its_own_lower_half():
+    state = (1, 2, WORD - 30_000)  # half of the blocks lie beyond 64 bits
+    numbers = philox_numbers(state, 960_000)
+    upper, times = np.unique(numbers >> 16, return_counts=True)
+    tied = int(upper[times.argmax()])
+    assert times.max() > 30
+    threshold = int(np.median(numbers[numbers >> 16 == tied]))
+    keep = generator(state).keep_mask((960_000,), threshold / 2**32)
+    assert keep.tolist() == (numbers >= threshold).tolist()
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5])
+def test_lower_halves_are_computed_only_where_they_decide(p):
+    class Watched(mg.Generator):
+        asked = np.array([], int)
+
+        def halves(self, n):
+            upper, lower = super().halves(n)
+
+            def noted(places):
+                self.asked = np.append(self.asked, places)
+                return lower(places)
+
+            return upper, noted
+
+    g = Watched(8)
+    g.keep_mask((300_000,), p)
+    high, low = divmod(round(p * 2**32), 2**16)
+    ties = np.flatnonzero(philox_numbers((8, 0, 0), 300_000) >> 16 == high)
+    assert g.asked.tolist() == (ties.tolist() if low else [])
+    assert len(ties) > 0
+
+
+def test_no_block_is_drawn_twice():
+    g, words = mg.Generator(3), []
+    for n in (1, 15, 16, 17, 160, 161):
+        upper, lower = g.halves(n)
+        for half in (upper, lower(np.arange(n))):
+            words += half[: n // 4 * 4].astype("<u2").view("<u8").tolist()
+        words += g.words(n).tolist()
+    assert len(set(words)) == len(words)
 
 
 @thorough
@@ -110,38 +187,36 @@ def test_every_draw_starts_on_a_fresh_block(state, first, second):
     assert g.lanes(second).tolist() == philox_lanes(between, second).tolist()
 
 
-def test_a_drawn_zero_is_kept_where_nothing_is_dropped():
-    # keep where u >= threshold: u > threshold would drop the lane 0 at p = 0
-    class Zeros(mg.Generator):
-        def lanes(self, n):
-            return np.zeros(n, np.uint32)
+def test_threads_that_draw_at_the_same_time_get_what_they_would_get_alone():
+    def draw(seed):
+        g = mg.Generator(seed)
+        return [g.keep_mask((20_000,), 0.2).tobytes() for _ in range(50)]
 
-    assert Zeros(0).keep_mask((3,), 0.0).all()
-    assert not Zeros(0).keep_mask((3,), 2.0**-32).any()
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(draw, range(16))) == [draw(seed) for seed in range(16)]
+
+
+def test_a_drawn_zero_is_kept_where_nothing_is_dropped():
+    # keep where u >= threshold: u > threshold would drop the number 0 at p = 0
+    assert given_numbers(0, 0, 0).keep_mask((3,), 0.0).all()
+    assert not given_numbers(0, 0, 0).keep_mask((3,), 2.0**-32).any()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.9999, 2.0**-32])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_threshold_is_p_in_lanes_rounded_to_the_nearest(p, dtype):
+def test_the_threshold_is_p_in_32_bits_rounded_to_the_nearest(p, dtype):
     p = float(dtype(p))
     threshold = round(Fraction(p) * 2**32)
-
-    class Near(mg.Generator):
-        def lanes(self, n):
-            return np.array([threshold - 1, threshold, 2**32 - 1], np.uint32)
-
-    assert Near(0).keep_mask((3,), p).tolist() == [False, True, True]
-    drawn = mg.bernoulli(mg.full((3,), p, dtype=dtype), generator=Near(0))
+    near = threshold - 1, threshold, 2**32 - 1
+    assert given_numbers(*near).keep_mask((3,), p).tolist() == [False, True, True]
+    drawn = mg.bernoulli(mg.full((3,), p, dtype=dtype), generator=given_numbers(*near))
     assert drawn.tolist() == [1.0, 0.0, 0.0]
 
 
-def test_the_largest_lane_is_dropped_where_everything_is():
-    class Ones(mg.Generator):
-        def lanes(self, n):
-            return np.full(n, 2**32 - 1, np.uint32)
-
-    assert not Ones(0).keep_mask((3,), 1.0).any()
-    assert Ones(0).keep_mask((3,), 1 - 2.0**-32).all()
+def test_the_largest_number_is_dropped_where_everything_is():
+    ones = [2**32 - 1] * 3
+    assert not given_numbers(*ones).keep_mask((3,), 1.0).any()
+    assert given_numbers(*ones).keep_mask((3,), 1 - 2.0**-32).all()
 
 
 #: computed with NumPy 2.4: Philox(key=[s, t], counter=[o, 0, 0, 0]).random_raw(4)
@@ -166,21 +241,21 @@ def test_the_words_are_those_that_were_written_down(state):
 
 def test_the_masks_and_numbers_are_those_that_were_written_down():
     g = mg.Generator(42)
-    assert "".join("01"[int(k)] for k in g.keep_mask((24,), 0.5)) == "010011000010000001010010"
-    assert "".join("01"[int(k)] for k in g.keep_mask((24,), 0.8)) == "100000101101001001001000"
-    assert g.get_state() == (42, 0, 6)
+    assert "".join("01"[int(k)] for k in g.keep_mask((24,), 0.5)) == "101100001101000010101110"
+    assert "".join("01"[int(k)] for k in g.keep_mask((24,), 0.8)) == "001110000000010001100010"
+    assert g.get_state() == (42, 0, 4)
     assert mg.rand(3, generator=g).tolist() == [
-        0.13732850551605225,
-        0.8495411276817322,
-        0.3449115753173828,
+        0.9452049136161804,
+        0.9865570664405823,
+        0.4598572850227356,
     ]
-    assert mg.randint(0, 1000, (6,), generator=g).tolist() == [407, 147, 141, 758, 639, 236]
-    assert mg.randperm(8, generator=g).tolist() == [7, 1, 3, 2, 6, 4, 0, 5]
+    assert mg.randint(0, 1000, (6,), generator=g).tolist() == [967, 665, 476, 351, 849, 740]
+    assert mg.randperm(8, generator=g).tolist() == [2, 1, 5, 0, 4, 3, 7, 6]
     normal = mg.randn(2, generator=g, dtype=np.float64).tolist()
     assert normal == pytest.approx(
-        [-0.1379073323062171, -0.2667365728148075], rel=1e-12
+        [-0.808571951412626, -1.1268550160730062], rel=1e-12
     )  # the logarithm is the platform's
-    assert g.get_state() == (42, 0, 12)
+    assert g.get_state() == (42, 0, 10)
 
 
 def test_the_words_agree_with_the_paper_in_integers():
@@ -581,13 +656,13 @@ def test_randperm_ranks_the_words():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_bernoulli_is_the_complement_of_the_mask(dtype):
+def test_bernoulli_is_one_where_a_lane_is_below_p(dtype):
     for p in (0.0, 0.125, 0.5, 1.0):
         values = mg.bernoulli(mg.full((5, 7), p, dtype=dtype), generator=mg.Generator(4))
         assert values.dtype == dtype
         assert values.shape == (5, 7)
-        keep = mg.Generator(4).keep_mask((5, 7), p)
-        assert values.tolist() == np.where(keep, 0.0, 1.0).tolist()
+        ones = philox_lanes((4, 0, 0), 35) < p * 2**32
+        assert values.tolist() == ones.reshape(5, 7).astype(float).tolist()
         assert not values.requires_grad
 
 
@@ -633,7 +708,7 @@ def test_a_mask_drops_each_element_with_probability_p(p):
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 def test_neighbours_in_a_mask_are_independent(p):
-    """Chi-square on the 256 patterns of eight neighbours, 200,000 of them: the lanes of one block.
+    """Chi-square on the 256 patterns of eight neighbours, 200,000 of them: half a block each.
 
     Detects a correlation of 0.025 between any two of the eight places (at p = 0.5).
     """

@@ -59,9 +59,11 @@ Forward = Callable[[minigrad.Tensor], tuple[minigrad.Tensor, Masks, Masks]]
 def philox(generator: minigrad.Generator, p: float) -> Array:
     """Return the next mask that a generator owes, by NumPy alone; the generator stays put."""
     seed, stream, offset = generator.get_state()
-    key, counter = np.array([seed, stream], np.uint64), np.array([offset, 0, 0, 0], np.uint64)
-    words = np.random.Philox(key=key, counter=counter).random_raw(BATCH * WIDTHS[1] // 2)
-    return (words.view("<u4") >= round(p * 2**32)).reshape(BATCH, WIDTHS[1])
+    key = np.array([seed, stream], np.uint64)
+    counters = (np.array([offset, 0, half, 0], np.uint64) for half in (0, 1))
+    draws = (np.random.Philox(key=key, counter=counter) for counter in counters)
+    upper, lower = (d.random_raw(BATCH * WIDTHS[1] // 4).view("<u2").astype(int) for d in draws)
+    return (2**16 * upper + lower >= round(p * 2**32)).reshape(BATCH, WIDTHS[1])
 
 
 def drawn_by_modules(net: nn.Sequential) -> Forward:

@@ -1,8 +1,9 @@
 // Dropout: the keep mask of Philox4x64-10, and x * keep * scale, in one pass over memory.
 //
-// A thread computes one Philox block, which decides eight neighbouring elements, and a warp the 256
-// elements of a tile. It then walks over its tile in steps of 16 bytes a thread, neighbours side by
-// side, as memory likes it; a shuffle fetches the decisions from the thread that has made them.
+// A thread computes one Philox block, which decides sixteen neighbouring elements (a second block
+// where there is a tie), and a warp the 512 elements of a tile. It then walks over its tile in steps
+// of 16 bytes a thread, neighbours side by side, as memory likes it; a shuffle fetches the decisions
+// from the thread that has made them.
 
 using u32 = unsigned int;
 using u64 = unsigned long long;
@@ -83,19 +84,16 @@ __device__ float16 masked(float16 x, bool keep, float16 scale) {
 
 // ------------------------------------------------------------------------- decisions
 
-constexpr int LANES = 8;  // of 32 bits in a Philox block: one for each element
+constexpr int LANES = 16;  // of 16 bits in a Philox block: one for each element
 
-// Two decisions from the two halves of a word. The threshold may be 2^32, which no lane reaches.
-__device__ u32 decided(u64 word, u64 threshold) {
-    return (u32)((word & 0xffffffff) >= threshold) | (u32)((word >> 32) >= threshold) << 1;
-}
+struct Draw {
+    u64 words[4];
+};
 
-// Bit j says whether element j of the block is kept.
-//
 // Philox4x64-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
-// The key is (seed, stream), the counter offset + 1 + block, in 128 bits of its 256.
-__device__ u32 keep_bits(u64 seed, u64 stream, u64 offset, u64 threshold, u64 block) {
-    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = 0, d = 0;
+// The key is (seed, stream); of the counter's 256 bits, offset + 1 + block takes 128, and half 64.
+__device__ Draw philox(u64 seed, u64 stream, u64 offset, u64 block, u64 half) {
+    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = half, d = 0;
     #pragma unroll
     for (int round = 0; round < 10; ++round) {
         const u64 by_a = 0xD2E7470EE14C6C93, by_c = 0xCA5A826395121157;
@@ -108,8 +106,27 @@ __device__ u32 keep_bits(u64 seed, u64 stream, u64 offset, u64 threshold, u64 bl
         seed += 0x9E3779B97F4A7C15;
         stream += 0xBB67AE8584CAA73B;
     }
-    return decided(a, threshold) | decided(b, threshold) << 2 | decided(c, threshold) << 4 |
-           decided(d, threshold) << 6;
+    return {{a, b, c, d}};
+}
+
+// Bit j says whether lane j is at least `bound`, which may be 2^16: no lane is.
+__device__ u32 reached(Draw draw, u32 bound) {
+    u32 bits = 0;
+    #pragma unroll
+    for (int j = 0; j < LANES; ++j)
+        bits |= (u32)((u32)(draw.words[j / 4] >> j % 4 * 16 & 0xffff) >= bound) << j;
+    return bits;
+}
+
+// Bit j says whether element j of the block is kept: whether its number, the upper half from one draw
+// and the lower half from another, is at least the threshold, which may be 2^32: no number is.
+__device__ u32 keep_bits(u64 seed, u64 stream, u64 offset, u64 threshold, u64 block) {
+    const u32 high = (u32)(threshold >> 16), low = threshold & 0xffff;
+    const Draw upper = philox(seed, stream, offset, block, 0);
+    const u32 above = reached(upper, high + 1), ties = reached(upper, high) & ~above;
+    if (low == 0) return above | ties;
+    if (ties == 0) return above;  // or else it takes a second block: one time in 4096
+    return above | (ties & reached(philox(seed, stream, offset, block, 1), low));
 }
 
 template <int N>
@@ -126,7 +143,7 @@ __device__ i64 thread_number() {
 
 // ------------------------------------------------------------------------- kernels
 
-// keep[i] = lane i of the draw >= threshold
+// keep[i] = number i of the draw >= threshold
 __global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u64 threshold) {
     const i64 block = thread_number();
     if (LANES * block >= n) return;
@@ -134,7 +151,7 @@ __global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u
     store(keep, unpacked<LANES>(bits), LANES * block, n);
 }
 
-// keep[i] = lane i of the draw >= threshold; y[i] = x[i] * keep[i] * scale; y may be x
+// keep[i] = number i of the draw >= threshold; y[i] = x[i] * keep[i] * scale; y may be x
 template <typename T>
 __global__ void dropout_forward(const T* x, T* y, bool* keep, i64 n, T scale, u64 seed, u64 stream,
                                 u64 offset, u64 threshold) {

@@ -31,25 +31,31 @@ SOURCE = Source(
     ),
 )
 _THREADS = 256
-_LANES = 8  # elements that one Philox block decides
+_LANES = 16  # elements that one Philox block decides
 _BOOL = np.dtype(np.bool_)  # quicker than the type when an array is made
 
 
 def keep_mask_in_numpy(
     shape: tuple[int, ...], state: tuple[int, int, int], threshold: int
 ) -> np.ndarray:
-    """Define `keep_mask`: element i is lane i of the draw >= threshold.
+    """Define `keep_mask`: element i is whether number i of the draw is >= threshold.
 
-    The draw is that of `minigrad.Generator.lanes`: the 32-bit halves, low half first, of the words
-    of Philox4x64-10 under the key (seed, stream), from block number offset + 1 on.
+    The draw is that of `minigrad.Generator.keep_mask`: the upper halves of the 32-bit numbers are
+    the 16-bit lanes, low ones first, of the words of Philox4x64-10 under the key (seed, stream),
+    from block number offset + 1 on; the lower halves are those where the third word of the counter
+    is 1. A kernel computes these where the upper halves do not decide; here all are computed.
     """
     seed, stream, offset = state
-    philox = np.random.Philox(
-        key=np.array([seed, stream], np.uint64), counter=np.array([offset, 0, 0, 0], np.uint64)
+    n, key = math.prod(shape), np.array([seed, stream], np.uint64)
+    upper, lower = (
+        np.random.Philox(key=key, counter=np.array([offset, 0, half, 0], np.uint64))
+        .random_raw((n + 3) // 4)
+        .astype("<u8", copy=False)
+        .view("<u2")[:n]
+        .astype(np.uint32)
+        for half in (0, 1)
     )
-    n = math.prod(shape)
-    lanes = philox.random_raw((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
-    return (lanes >= threshold).reshape(shape)
+    return ((upper << 16 | lower) >= threshold).reshape(shape)
 
 
 def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], threshold: int) -> Any:
@@ -59,7 +65,7 @@ def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], threshold
         launch: what launches.
         out: booleans of any shape.
         state: seed, stream and offset of the draw, each from 0 to 2⁶⁴ - 1. It uses up one offset
-            for every 8 elements or part of them.
+            for every 16 elements or part of them.
         threshold: 0 to 2³²: round(p · 2³²) drops with probability p.
 
     Returns:

@@ -60,7 +60,7 @@ def dropout(
 
     The expectation of each element stays what it was, and its variance becomes p/(1-p)·x². The
     gradient passes through the same mask and scale. Element i (in C order) is kept where the i-th
-    32-bit lane of the draw is at least round(p · 2³²): see `minigrad.random`.
+    32-bit number of the draw is at least round(p · 2³²): see `minigrad.Generator.keep_mask`.
 
     A dropped element is x · 0: -0.0 for a negative x, and NaN for an x that is NaN or infinite
     (PyTorch computes the same on the CPU).

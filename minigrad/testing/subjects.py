@@ -167,7 +167,7 @@ class Subject:
         inplace: (x, p, training) -> y, the form that overwrites x.
         from_uniforms: (x, p, u) -> y, the dropout in training with its draw given. u is a float64
             array of x's shape, of multiples of 2⁻²⁴ in [0, 1), and an element is to be dropped
-            where u < p. (A generator of 32-bit lanes is given u · 2³².)
+            where u < p. (A generator of 32-bit numbers is given u · 2³².)
         spawn: n -> as many dropouts like ``dropout``, of independent streams or workers, made after
             the randomness was restarted.
     """
@@ -205,6 +205,10 @@ class Injected(Generator):
     def lanes(self, n: int) -> np.ndarray:
         drawn, self._lanes = self._lanes[:n], self._lanes[n:]
         return drawn
+
+    def halves(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        upper, lower = (half.astype(np.uint16) for half in np.divmod(self.lanes(n), 2**16))
+        return upper, lambda places: lower[places]
 
 
 #: what the parameter for the mode may be called

@@ -32,15 +32,23 @@ def generator_at(state: tuple[int, int, int]) -> minigrad.Generator:
     return generator
 
 
+def drawn(n: int, state: tuple[int, int, int]) -> np.ndarray:
+    """Return the 32-bit numbers of a mask."""
+    upper, lower = generator_at(state).halves(n)
+    return upper.astype(np.int64) << 16 | lower(np.arange(n))
+
+
 # ------------------------------------------------------------------------- masks
 
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("state", STATES)
 def test_the_definition_is_the_generators_own_mask(n: int, state: tuple[int, int, int]) -> None:
-    for p in (0.0, 2.0**-32, 0.2, 0.5, 1.0):
+    numbers = drawn(n, state)
+    for p in (0.0, 2.0**-32, 0.2, 0.5, 1.0, *((numbers[[0, n // 2, -1]] / 2**32) if n else ())):
         expected = generator_at(state).keep_mask((n,), p)
         assert_same_bits(keep_mask_in_numpy((n,), state, round(p * 2**32)), expected)
+        assert_same_bits(numbers >= round(p * 2**32), expected)
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -60,19 +68,34 @@ def test_a_mask_knows_every_threshold(device: Any, launch: Launcher, threshold: 
         assert out.get().any() == (threshold == 0)
 
 
-def test_a_lane_equal_to_the_threshold_is_kept(device: Any, launch: Launcher) -> None:
-    state = (11, 0, 0)
-    lanes = generator_at(state).lanes(64)
-    for i in (0, 1, 6, 7, 33):
-        out = keep_mask(launch, device.empty((64,), np.bool_), state, int(lanes[i]))
-        assert_same_bits(out.get(), lanes >= lanes[i])
+@pytest.mark.parametrize("state", [(11, 0, 0), (5, 6, LAST - 1)])  # with a carry after a block
+def test_where_the_upper_half_ties_the_lower_half_decides(
+    device: Any, launch: Launcher, state: tuple[int, int, int]
+) -> None:
+    numbers = drawn(64, state)
+    for i in (0, 1, 6, 7, 15, 16, 33, 63):
+        number = int(numbers[i])
+        for threshold in number - 1, number, number + 1, number >> 16 << 16:
+            out = keep_mask(launch, device.empty((64,), np.bool_), state, threshold)
+            assert_same_bits(out.get(), numbers >= threshold)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_forward_decides_ties_too(device: Any, launch: Launcher, dtype: Any) -> None:
+    state, x = (5, 6, LAST - 20), np.ones(1001, dtype)
+    numbers = drawn(1001, state)
+    for i in (0, 499, 1000):
+        for threshold in int(numbers[i]), int(numbers[i]) + 1:
+            y, keep = dropout_forward(launch, device.array(x), state, threshold, 2.0)
+            assert_same_bits(keep.get(), numbers >= threshold)
+            assert_same_bits(y.get(), dtype(2) * (numbers >= threshold))
 
 
 def test_a_counter_beyond_64_bits_carries(device: Any, launch: Launcher) -> None:
-    n, state = 64, (5, 6, LAST - 3)  # blocks 2**64 - 3, ..., 2**64 + 4
+    n, state = 128, (5, 6, LAST - 3)  # blocks 2**64 - 3, ..., 2**64 + 4
     out = keep_mask(launch, device.empty((n,), np.bool_), state, 2**31).get()
     assert_same_bits(out, keep_mask_in_numpy((n,), state, 2**31))
-    assert not np.array_equal(out[32:], keep_mask_in_numpy((32,), (5, 6, 0), 2**31))
+    assert not np.array_equal(out[64:], keep_mask_in_numpy((64,), (5, 6, 0), 2**31))
 
 
 @pytest.mark.parametrize("skew", [1, 2, 4, 7])

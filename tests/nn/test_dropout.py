@@ -22,6 +22,7 @@ from scipy.stats import binomtest
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
+from minigrad.testing.subjects import Injected
 
 examples = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -32,7 +33,7 @@ NO_PROBABILITY = [-1e-9, -1, 1 + 1e-9, 2, math.nan, math.inf, -math.inf, np.floa
 WORD = 2**64 - 1
 states = st.tuples(st.integers(0, WORD), st.integers(0, WORD), st.integers(0, 2**62))
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=7)
-#: from all of (0, 1), and with a threshold next to the first or last of the 2³² lanes
+#: from all of (0, 1), and with a threshold next to the first or last of the 2³² numbers
 probabilities = st.one_of(
     st.floats(0, 1, exclude_min=True, exclude_max=True),
     st.sampled_from([*RATES, 1e-12, 2**-33, 2**-32, 1 - 2**-32, 1 - 2**-33]),
@@ -52,12 +53,11 @@ mild = st.floats(0, 0.99, exclude_min=True)  # 1/(1-p) is no problem for float16
 def contract(state: tuple[int, int, int], shape: tuple[int, ...], p: float) -> np.ndarray:
     """Return the mask that a generator in this state owes, by NumPy alone."""
     seed, stream, offset = state
-    n = math.prod(shape)
-    philox = np.random.Philox(
-        key=np.array([seed, stream], np.uint64), counter=np.array([offset, 0, 0, 0], np.uint64)
-    )
-    lanes = philox.random_raw((n + 1) // 2).view("<u4")[:n]
-    return (lanes >= round(p * 2**32)).reshape(shape)
+    n, key = math.prod(shape), np.array([seed, stream], np.uint64)
+    counters = (np.array([offset, 0, half, 0], np.uint64) for half in (0, 1))
+    draws = (np.random.Philox(key=key, counter=counter) for counter in counters)
+    upper, lower = (draw.random_raw((n + 3) // 4).view("<u2")[:n].astype(int) for draw in draws)
+    return (2**16 * upper + lower >= round(p * 2**32)).reshape(shape)
 
 
 def generator_at(state: tuple[int, int, int]) -> mg.Generator:
@@ -204,21 +204,17 @@ def test_the_kept_elements_are_those_of_the_documented_random_function(
     layer = nn.Dropout(p, generator=generator)
     y = layer(x) if as_layer else F.dropout(x, p, generator=generator)
     np.testing.assert_array_equal(y.numpy() != 0, contract(state, shape, p), strict=True)
-    blocks = -(-math.prod(shape) // 8)  # of eight lanes
+    blocks = -(-math.prod(shape) // 16)  # of sixteen lanes
     assert generator.get_state() == (*state[:2], state[2] + blocks)
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 1 / 3, 0.9, 1e-12, 2**-32, 1 - 2**-32, 1 - 2**-34])
-def test_a_lane_on_the_threshold_is_kept_and_the_one_below_is_dropped(
-    p: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_on_the_threshold_is_kept_and_the_one_below_is_dropped(p: float) -> None:
     threshold, last = round(p * 2**32), 2**32 - 1
-    lanes = [
-        lane for lane in (0, threshold - 1, threshold, threshold + 1, last) if 0 <= lane <= last
-    ]
-    monkeypatch.setattr(mg.Generator, "lanes", lambda self, n: np.array(lanes, np.uint32))
-    y = F.dropout(mg.ones(len(lanes), dtype=np.float64), p)
-    assert (y != 0).tolist() == [lane >= threshold for lane in lanes]
+    numbers = [u for u in (0, threshold - 1, threshold, threshold + 1, last) if 0 <= u <= last]
+    generator = Injected(np.array(numbers) / 2**32)
+    y = F.dropout(mg.ones(len(numbers), dtype=np.float64), p, generator=generator)
+    assert (y != 0).tolist() == [u >= threshold for u in numbers]
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in multiply:RuntimeWarning")
