@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -15,11 +16,12 @@ import numpy as np
 
 import minigrad
 from examples.lab import EXPERIMENTS, execute, load, report
-from examples.lab.frame import Experiment, Results, Scale
+from examples.lab.frame import Experiment, Results, Run, Scale
+from examples.lab.progress import Progress, duration, estimate
 from examples.lab.training import halves
 from minigrad.utils.files import replacing
 
-SEEDS = {"quick": 3, "full": 10}
+SEEDS = {"quick": 4, "full": 10}
 FAMILY = 0.95  # the probability that all intervals of the laboratory hold
 
 
@@ -82,27 +84,44 @@ def run(names: Sequence[str], args: argparse.Namespace) -> None:
     executor = execute.dask_cluster(args.dask) if args.dask else execute.processes(args.workers)
     train, _ = halves()  # before any work is handed out: says what is wrong with the data
     print(f"data: {train.source}")
-    if scale.full:
-        minutes = sum(x.minutes for x in experiments.values()) * scale.seeds / SEEDS["full"]
-        print(f"about {minutes:.0f} minutes on two cores; may be interrupted, and goes on")
+    wanted = {r.key: r for x in experiments.values() for r in x.all_runs(scale)}
+    missing = [r for r in wanted.values() if execute.stored(r, args.results) is None]
+    rate = 1.0
+    if missing and not args.dask:
+        workers = args.workers or os.cpu_count() or 1
+        rate = execute.speed(executor, workers) / workers
+    progress = Progress(missing, rate)
+    if missing:
+        on = "all in all on one core" if args.dask else f"with {workers} workers"
+        print(
+            f"{len(missing)} of {len(wanted)} runs are to be done: about "
+            f"{duration(progress.left())} {on}. They may be interrupted: what is done is kept.",
+            flush=True,
+        )
     for name, experiment in experiments.items():
-        results = gather(name, experiment, scale, args.results, executor)
+        results = gather(name, experiment, scale, args.results, executor, progress)
         finding = experiment.judge(results, scale, level())
         remember(name, scale, finding.verdict, finding.summary, args.results)
-        print(f"{name}: {experiment.claim}\n  {finding.verdict}: {finding.summary}")
+        progress.clear()
+        print(f"{name}: {experiment.claim}\n  {finding.verdict}: {finding.summary}", flush=True)
 
 
-def gather(name: str, experiment: Experiment, scale: Scale, folder: Path, executor: Any) -> Results:
+def gather(
+    name: str, experiment: Experiment, scale: Scale, folder: Path, executor: Any, progress: Progress
+) -> Results:
     """Return the results of an experiment's runs, done where they are missing."""
-    from tqdm import tqdm
 
-    with tqdm(desc=name, unit="run", disable=None) as bar:
+    def tell(finished: int, number: int, run: Run | None) -> None:
+        progress(name, finished, number, run)
 
-        def progress(done: int, whole: int, seconds: float) -> None:
-            bar.total = whole
-            bar.update(done - bar.n)
+    def done(runs: list[Run]) -> dict[str, Any]:
+        longest_first = sorted(runs, key=estimate, reverse=True)  # so that workers end together
+        return execute.execute(longest_first, folder, executor, tell)
 
-        return Results(execute.execute(experiment.runs(scale), folder, executor, progress))
+    results = done(experiment.runs(scale))
+    if experiment.then:
+        results |= done(experiment.then(Results(results), scale))
+    return Results(results)
 
 
 def remember(name: str, scale: Scale, verdict: str, summary: str, folder: Path) -> None:
@@ -122,7 +141,20 @@ def show_list(folder: Path) -> None:
             last = json.loads((folder / "verdicts" / f"{name}.json").read_text(encoding="utf-8"))
             print(f"{'':14}{last['verdict']} ({last['scale']}, {last['seeds']} seeds)")
         except FileNotFoundError:
-            print(f"{'':14}not run yet: about {experiment.minutes:g} minutes in full")
+            work = sum(map(estimate, experiment.all_runs(Scale(True, SEEDS["full"]))))
+            print(f"{'':14}not run yet: about {duration(work)} of one core in full")
+
+
+def stored(experiment: Experiment, scale: Scale, folder: Path) -> Results | None:
+    """Return the results of an experiment if all its runs are there, else None."""
+    found: dict[str, Any] = {}
+    for stage in (experiment.runs, lambda scale: experiment.all_runs(scale, Results(found))):
+        for r in stage(scale):
+            if r.key not in found:
+                found[r.key] = execute.stored(r, folder)
+        if any(result is None for result in found.values()):
+            return None
+    return Results(found)
 
 
 def write_report(args: argparse.Namespace) -> None:
@@ -130,12 +162,12 @@ def write_report(args: argparse.Namespace) -> None:
     scale, entries = scale_of(args), []
     for name in EXPERIMENTS:
         experiment = load(name)
-        found = {r.key: execute.stored(r, args.results) for r in experiment.runs(scale)}
-        if any(result is None for result in found.values()):
+        results = stored(experiment, scale, args.results)
+        if results is None:
             kind = "--full" if scale.full else "--quick"
             print(f"{name}: left out, runs are missing: python -m examples.lab run {name} {kind}")
             continue
-        entries.append(report.entry(name, experiment, Results(found), scale, level()))
+        entries.append(report.entry(name, experiment, results, scale, level()))
     if not entries:
         raise RuntimeError("there is nothing to report yet: python -m examples.lab run all --quick")
     heading = (

@@ -23,13 +23,14 @@ import numpy as np
 
 import minigrad
 from examples.lab.frame import Run
+from examples.lab.progress import measure
 from minigrad.utils.files import replacing
 
 RESULTS = Path("lab-results")
 ATTEMPTS = 3  # how often a run is begun again whose worker died
 
-#: what asks for the progress: (runs finished, runs in all, seconds since the start)
-Progress = Callable[[int, int, float], None]
+#: is told of progress: (runs finished, runs in all, the run just finished or None at the start)
+Progress = Callable[[int, int, Run | None], None]
 
 
 def path_of(run: Run, folder: Path) -> Path:
@@ -79,7 +80,7 @@ def execute(
     """Return the results of all runs by key; do those that are not stored yet.
 
     Args:
-        runs: what is wanted; equal runs are done once.
+        runs: what is wanted, begun in this order; equal runs are done once.
         folder: where results are kept.
         executor: returns a `concurrent.futures.Executor` in a ``with`` block: see `processes` and
             `dask_cluster`. If its workers die, it is asked for another one.
@@ -91,9 +92,8 @@ def execute(
     wanted = {run.key: run for run in runs}
     found = {key: stored(run, folder) for key, run in wanted.items()}
     results = {key: result for key, result in found.items() if result is not None}
-    start = time.perf_counter()
     if progress:
-        progress(len(results), len(wanted), 0.0)
+        progress(len(results), len(wanted), None)
     for _ in range(ATTEMPTS):
         missing = [run for key, run in wanted.items() if key not in results]
         if not missing:
@@ -107,7 +107,7 @@ def execute(
                     store(run, result, seconds, folder)
                     results[run.key] = result
                     if progress:
-                        progress(len(results), len(wanted), time.perf_counter() - start)
+                        progress(len(results), len(wanted), run)
         except BrokenProcessPool:
             continue  # a worker was killed: what it had not finished is done again
     missing = [run for key, run in wanted.items() if key not in results]
@@ -117,6 +117,20 @@ def execute(
             f"{len(missing)} of {len(wanted)} runs are not done, the first is {missing[0]}"
         )
     return results
+
+
+def speed(executor: Callable[[], Any], workers: int) -> float:
+    """Return how many times as long as estimated a training takes, with all workers at it."""
+    with executor() as pool:
+        return float(np.mean([f.result() for f in [pool.submit(timed) for _ in range(workers)]]))
+
+
+def timed() -> float:
+    """Return what `progress.measure` says on one BLAS thread."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return measure()
 
 
 def processes(workers: int | None = None) -> Callable[[], Any]:

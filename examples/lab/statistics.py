@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,3 +84,27 @@ def verdict(interval: Interval, sign: int, least: float = 0.0) -> str:
     if low > least:
         return "supported"
     return "refuted" if high < least else "not supported"
+
+
+def together(verdicts: Iterable[str]) -> str:
+    """Return the verdict on a claim about several effects from the verdicts on each.
+
+    One and the same for all is that of the claim. Else it ``"depends"`` on the effect if it is
+    supported for some; it is ``"refuted"`` if it is for some and supported for none.
+    """
+    found = set(verdicts)
+    if len(found) == 1:
+        return found.pop()
+    return "depends" if "supported" in found else "refuted"
+
+
+def equivalence(interval: Interval, margin: float) -> str:
+    """Return what an interval says about the claim that there is no effect beyond a margin.
+
+    Returns:
+        ``"supported"`` if the whole interval lies within ``margin`` of 0, ``"refuted"`` if all of
+        it lies beyond on one side, else ``"not supported"``.
+    """
+    if max(-interval.low, interval.high) < margin:
+        return "supported"
+    return "refuted" if max(interval.low, -interval.high) > margin else "not supported"
