@@ -1,21 +1,16 @@
-"""The laboratory's command line: ``python -m examples.lab [run NAME|all | report]``."""
+"""The laboratory's command line: ``python -m examples.lab [run NAME|all | report | publish]``."""
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import minigrad
-from examples.lab import EXPERIMENTS, execute, load, report
+from examples.lab import EXPERIMENTS, execute, load, publish, report
 from examples.lab.frame import Experiment, Results, Run, Scale
 from examples.lab.progress import Progress, duration, estimate
 from examples.lab.training import halves
@@ -32,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.command == "run":
             names = EXPERIMENTS if args.name == "all" else [args.name]
             run(names, args)
-        elif args.command == "report":
+        elif args.command in ("report", "publish"):
             write_report(args)
         else:
             show_list(args.results)
@@ -48,17 +43,24 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.lab")
     parser.add_argument("--results", **results, help="folder of results (default: %(default)s)")
     commands = parser.add_subparsers(dest="command")
-    for name, words in (("run", "do an experiment's runs, judge"), ("report", "write a report")):
+    for name, words in (
+        ("run", "do an experiment's runs, judge"),
+        ("report", "write a report"),
+        ("publish", "write docs/laboratory.md and the verdicts in the READMEs"),
+    ):
         command = commands.add_parser(name, help=words)
         size = command.add_mutually_exclusive_group()
         size.add_argument("--quick", dest="full", action="store_false", help="a look; the default")
         size.add_argument("--full", action="store_true", help="enough seeds to conclude from")
-        command.set_defaults(full=False)
+        command.set_defaults(full=name == "publish")
         command.add_argument("--seeds", type=int, help="runs of each arm, 2 or more")
         if name == "run":
             command.add_argument("name", help=f"all, or one of {', '.join(EXPERIMENTS)}")
             command.add_argument("--workers", type=int, help="processes (default: one a core)")
             command.add_argument("--dask", metavar="SCHEDULER", help="address of a Dask scheduler")
+        elif name == "publish":
+            root: dict[str, Any] = {"type": Path, "default": publish.ROOT}
+            command.add_argument("--root", **root, help="of the repository (default: this one)")
         else:
             command.add_argument("--out", type=Path, help="folder (default: that of the results)")
     args = parser.parse_args(arguments)
@@ -72,8 +74,13 @@ def scale_of(args: argparse.Namespace) -> Scale:
     return Scale(args.full, args.seeds or SEEDS["full" if args.full else "quick"])
 
 
-def level() -> float:
-    """Return the confidence of a single interval, so that all hold together (Bonferroni)."""
+def level(scale: Scale) -> float:
+    """Return the confidence of a single interval.
+
+    At full scale it is such that all intervals that verdicts rest on hold together (Bonferroni).
+    """
+    if not scale.full:
+        return FAMILY
     return 1 - (1 - FAMILY) / sum(load(name).comparisons for name in EXPERIMENTS)
 
 
@@ -100,7 +107,7 @@ def run(names: Sequence[str], args: argparse.Namespace) -> None:
         )
     for name, experiment in experiments.items():
         results = gather(name, experiment, scale, args.results, executor, progress)
-        finding = experiment.judge(results, scale, level())
+        finding = experiment.judge(results, scale, level(scale))
         remember(name, scale, finding.verdict, finding.summary, args.results)
         progress.clear()
         print(f"{name}: {experiment.claim}\n  {finding.verdict}: {finding.summary}", flush=True)
@@ -145,40 +152,66 @@ def show_list(folder: Path) -> None:
             print(f"{'':14}not run yet: about {duration(work)} of one core in full")
 
 
-def stored(experiment: Experiment, scale: Scale, folder: Path) -> Results | None:
-    """Return the results of an experiment if all its runs are there, else None."""
-    found: dict[str, Any] = {}
-    for stage in (experiment.runs, lambda scale: experiment.all_runs(scale, Results(found))):
-        for r in stage(scale):
-            if r.key not in found:
-                found[r.key] = execute.stored(r, folder)
-        if any(result is None for result in found.values()):
-            return None
-    return Results(found)
+def finished(name: str, scale: Scale, folder: Path) -> tuple[Results, list[dict[str, Any]]]:
+    """Return the results of an experiment, and what is kept of its runs.
+
+    Raises:
+        LookupError: some of the runs are missing.
+    """
+    experiment = load(name)
+    kept = {r.key: execute.record(r, folder) for r in experiment.runs(scale)}
+    if experiment.then and all(kept.values()):
+        first = Results({key: record["result"] for key, record in kept.items()})
+        kept |= {r.key: execute.record(r, folder) for r in experiment.then(first, scale)}
+    if not all(kept.values()):
+        kind = f"{'--full' if scale.full else '--quick'} --seeds {scale.seeds}"
+        raise LookupError(f"runs are missing: python -m examples.lab run {name} {kind}")
+    return Results({key: record["result"] for key, record in kept.items()}), list(kept.values())
 
 
 def write_report(args: argparse.Namespace) -> None:
-    """Write the report of all experiments whose runs are all there."""
+    """Write the report of all experiments whose runs are all there, or publish that of all."""
     scale, entries = scale_of(args), []
+    records: list[dict[str, Any]] = []
     for name in EXPERIMENTS:
-        experiment = load(name)
-        results = stored(experiment, scale, args.results)
-        if results is None:
-            kind = "--full" if scale.full else "--quick"
-            print(f"{name}: left out, runs are missing: python -m examples.lab run {name} {kind}")
+        try:
+            results, kept = finished(name, scale, args.results)
+        except LookupError as error:
+            if args.command == "publish":
+                raise RuntimeError(f"{name}: {error.args[0]}") from None
+            print(f"{name}: left out, {error.args[0]}")
             continue
-        entries.append(report.entry(name, experiment, results, scale, level()))
+        entries.append(report.entry(name, load(name), results, scale, level(scale)))
+        records += kept
     if not entries:
         raise RuntimeError("there is nothing to report yet: python -m examples.lab run all --quick")
-    heading = (
-        f"{'Full' if scale.full else 'Quick'} mode, {scale.seeds} seeds an arm, "
-        f"{datetime.date.today():%Y-%m-%d}; minigrad {minigrad.__version__}, NumPy "
-        f"{np.__version__}, Python {platform.python_version()}. Intervals are at "
-        f"{level():.2%} each, so that all together hold with {FAMILY:.0%}."
-    )
+    if args.command == "publish":
+        pages = publish.publish(entries, heading(scale, records), args.root)
+        print(f"wrote {', '.join(map(str, pages))} and figures")
+        return
     out = args.out or args.results
-    report.write(entries, out, heading)
+    report.write(entries, out, heading(scale, records))
     print(f"wrote report.html and report.md to {out}/")
+
+
+def heading(scale: Scale, records: Sequence[dict[str, Any]]) -> str:
+    """Return what all experiments share: scale, seeds, dates, versions, intervals."""
+    dates = sorted({record["date"] for record in records})
+    versions = sorted({" ".join(f"{k} {v}" for k, v in r["versions"].items()) for r in records})
+    hours = sum(record["seconds"] for record in records) / 3600
+    kind = "full" if scale.full else "quick"
+    together = (
+        f"Intervals are at {level(scale):.2%} each, so that all those that verdicts rest on hold "
+        f"together with {FAMILY:.0%} (Bonferroni)."
+        if scale.full
+        else f"A quick look: intervals are at {FAMILY:.0%} each, so that some verdicts are luck."
+    )
+    return (
+        f"`python -m examples.lab run all --{kind} --seeds {scale.seeds}`, "
+        f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}, {'; '.join(versions)}; "
+        f"{hours:.1f} hours of one core. {scale.seeds} seeds an arm where nothing else is said. "
+        f"{together}"
+    )
 
 
 if __name__ == "__main__":

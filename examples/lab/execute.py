@@ -8,10 +8,12 @@ wherever it is done, so that workers do not fight for cores and results are equa
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 import json
 import multiprocessing
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -38,27 +40,33 @@ def path_of(run: Run, folder: Path) -> Path:
     return folder / run.function.split(".")[-1].replace(":", ".") / f"{run.key}.json"
 
 
-def stored(run: Run, folder: Path) -> Any | None:
-    """Return the result of a run that was finished, else None; a damaged file counts as none."""
+def record(run: Run, folder: Path) -> dict[str, Any]:
+    """Return what is kept of a run that was finished, else {}; a damaged file counts as none."""
     try:
-        with path_of(run, folder).open() as file:
-            return json.load(file)["result"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        return None
+        found = json.loads(path_of(run, folder).read_text(encoding="utf-8"))
+        return found if "result" in found else {}
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def stored(run: Run, folder: Path) -> Any | None:
+    """Return the result of a run that was finished, else None."""
+    return record(run, folder).get("result")
 
 
 def store(run: Run, result: Any, seconds: float, folder: Path) -> None:
     """Keep the result of a run, with what it came from."""
     versions = {"minigrad": minigrad.__version__, "numpy": np.__version__}
-    record = {
+    kept = {
         "function": run.function,
         "settings": dict(run.settings),
         "versions": {**versions, "python": platform.python_version()},
+        "date": f"{datetime.date.today():%Y-%m-%d}",
         "seconds": round(seconds, 2),
         "result": result,
     }
     with replacing(path_of(run, folder)) as path:
-        path.write_text(json.dumps(record), encoding="utf-8")
+        path.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def perform(run: Run) -> tuple[Any, float]:
@@ -142,9 +150,22 @@ def processes(workers: int | None = None) -> Callable[[], Any]:
 
     def make() -> Any:
         context = multiprocessing.get_context("spawn")
-        return concurrent.futures.ProcessPoolExecutor(workers or os.cpu_count(), context)
+        count = workers or os.cpu_count()
+        return concurrent.futures.ProcessPoolExecutor(count, context, end_with_parent)
 
     return make
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that began it was killed, and would never ask again."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def dask_cluster(scheduler: str) -> Callable[[], Any]:

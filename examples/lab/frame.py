@@ -102,7 +102,7 @@ class Experiment:
         criterion: when the claim counts as supported, refuted, ...; fixed before there is data.
         runs: the runs needed at a scale.
         judge: (results, scale, level) -> the finding; ``level`` is the confidence of its intervals,
-            set so that all intervals of the laboratory hold together with 95 %.
+            at full scale set so that all intervals of the laboratory hold together with 95 %.
         draw: (results, scale, matplotlib figure) draws what is seen.
         then: (results, scale) -> runs that hang on the results of the first ones, if any. It is
             also asked with no results, for runs that cost as much.

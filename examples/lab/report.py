@@ -72,27 +72,37 @@ def write(entries: Sequence[Entry], folder: Path, heading: str) -> None:
         path.write_text(as_markdown(entries, heading), encoding="utf-8")
 
 
-def as_markdown(entries: Sequence[Entry], heading: str) -> str:
-    """Return the report as Markdown."""
-    lines = [
-        "# The dropout laboratory",
-        "",
-        heading,
-        "",
-        "| claim | verdict | data |",
-        "|---|---|---|",
-    ]
-    for e in entries:
-        title = f"[{e.experiment.claim}](#{_anchor(e.experiment.title)})"
-        lines.append(f"| {title} | **{e.finding.verdict}** | {e.finding.summary} |")
+def as_markdown(
+    entries: Sequence[Entry], heading: str, summary: str = "", figures: str = "figures"
+) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        entries: in the order of the report.
+        heading: the settings that all share.
+        summary: what is said above the table.
+        figures: the folder of the figures, as seen from the report.
+    """
+    lines = ["# The dropout laboratory", "", heading, ""]
+    lines += [summary, ""] if summary else []
+    lines.append(verdicts(entries))
     for e in entries:
         x = e.experiment
         lines += ["", f"## {x.title}", "", f"**Claim.** {x.claim} ({x.source})", ""]
         lines += [f"**Criterion.** {x.criterion}", ""]
         lines += [f"**Verdict: {e.finding.verdict}.** {e.finding.summary}", ""]
-        lines += [f"![{x.title}](figures/{e.name}.png)", ""]
+        lines += [f"![{x.title}]({figures}/{e.name}.png)", ""]
         lines += [_markdown_table(e.finding.table), "", f"**Settings.** {x.settings}"]
     return "\n".join(lines) + "\n"
+
+
+def verdicts(entries: Sequence[Entry], document: str = "") -> str:
+    """Return the table of verdicts as Markdown, with links into a document or this one."""
+    lines = ["| claim | verdict | data |", "|---|---|---|"]
+    for e in entries:
+        title = f"[{e.experiment.claim}]({document}#{_anchor(e.experiment.title)})"
+        lines.append(f"| {title} | **{e.finding.verdict}** | {e.finding.summary} |")
+    return "\n".join(lines)
 
 
 def as_html(entries: Sequence[Entry], heading: str) -> str:

@@ -176,7 +176,7 @@ def chapter(scale: Scale) -> dict[str, Any]:
     Training goes on beyond the chapter's `CHAPTER_EPOCHS`, at the same learning rate: what happened
     up to there is the first part of it.
     """
-    quick = {"lr": 0.5, "train_size": 10_000, "epochs": 12, "batch_size": 64}
+    quick = {"lr": 0.5, "train_size": 10_000, "epochs": 12, "batch_size": 128}
     full = {"lr": 0.5, "train_size": 0, "epochs": 25, "batch_size": 256}
     return dict(scale.pick(quick, full))
 
