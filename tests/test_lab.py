@@ -19,6 +19,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
+import minigrad
+from examples import dropout_at_a_glance
 from examples.lab import (
     EXPERIMENTS,
     execute,
@@ -187,7 +189,7 @@ def test_workers_end_when_the_laboratory_is_killed(tmp_path: Path, journal: Path
     worker = int(journal.read_text().split()[1])
     laboratory.kill()
     laboratory.wait()
-    wait_until(lambda: not alive(worker))
+    wait_until(lambda: not alive(worker), 20.0)
 
 
 def alive(pid: int) -> bool:
@@ -458,3 +460,13 @@ def test_a_figure_that_is_too_large_is_not_published(tmp_path: Path) -> None:
     large = dataclasses.replace(entry, png=bytes(publish.LARGEST + 1))
     with pytest.raises(ValueError, match="has 150,001 bytes, more than 150,000"):
         publish.publish([large], "heading", tmp_path)
+
+
+def test_at_a_glance_what_is_dropped_is_zero_both_ways_and_what_is_kept_is_doubled() -> None:
+    x = minigrad.rand(1, 400, generator=minigrad.Generator(1)) + 0.5
+    seen = dropout_at_a_glance.glance(x, lambda y: (y**2).sum())
+    kept = seen["mask"]
+    assert 0 < kept.sum() < kept.size
+    np.testing.assert_array_equal(seen["y"], np.where(kept, 2 * seen["x"], 0))
+    np.testing.assert_allclose(seen["gradient"], np.where(kept, 8 * seen["x"], 0))
+    assert np.abs(seen["mean"] / seen["x"] - 1).max() < 0.5

@@ -204,7 +204,9 @@ def heading(scale: Scale, records: Sequence[dict[str, Any]]) -> str:
         f"Intervals are at {level(scale):.2%} each, so that all those that verdicts rest on hold "
         f"together with {FAMILY:.0%} (Bonferroni)."
         if scale.full
-        else f"A quick look: intervals are at {FAMILY:.0%} each, so that some verdicts are luck."
+        else f"A quick look: intervals are at {FAMILY:.0%} each, so that some verdicts are luck. "
+        "Settings are described as full mode has them; a quick look takes fewer images, epochs and "
+        "arms."
     )
     return (
         f"`python -m examples.lab run all --{kind} --seeds {scale.seeds}`, "

@@ -98,10 +98,11 @@ def judge(results: Results, scale: Scale, level: float) -> Finding:
 def draw(results: Results, scale: Scale, figure: Any) -> None:
     """Draw sparsity and variance over the epochs, and features of both arms."""
     grid = figure.add_gridspec(2, 3, width_ratios=(1.6, 1, 1))
+    panel = None
     for row, (measure, label) in enumerate(
         [("active", "share above 0"), ("variance", "variance, noise off")]
     ):
-        panel = figure.add_subplot(grid[row, 0])
+        panel = figure.add_subplot(grid[row, 0], sharex=panel)
         for name in ARMS:
             for layer, style in ((1, "-"), (2, "--")):
                 mean = np.nanmean(curves(results, arm(name, scale), f"{measure} {layer}"), axis=0)
@@ -109,7 +110,7 @@ def draw(results: Results, scale: Scale, figure: Any) -> None:
                 words = f"{name}, layer {layer}"
                 panel.plot(epochs, mean, color=COLORS[name], ls=style, label=words)
         panel.set(xlabel="epoch" if row else "", ylabel=label)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, None if row else 1)
         if row:
             panel.legend(fontsize="x-small")
     for column, name in enumerate(ARMS, start=1):

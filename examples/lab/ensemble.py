@@ -169,7 +169,10 @@ def draw(results: Results, scale: Scale, figure: Any) -> None:
     scaled = 100 * (1 - np.mean([r["scaled"] for r in found]))
     left.axhline(scaled, color="#D55E00", ls="--", label="weight scaling")
     left.set_xscale("log")
-    left.set(xlabel="k", ylabel="test error, % (mean, standard deviation)")
+    ticks = [n for n in (1, 3, 10, 30, 100) if n <= k[-1]]
+    left.set_xticks(ticks, map(str, ticks))
+    left.set_xticks([], minor=True)
+    left.set(xlabel="k, masks averaged over", ylabel="test error, % (mean, standard deviation)")
     left.legend()
     for key, words, color, style in (
         ("entropy", "average over masks", "#0072B2", "-"),

@@ -108,8 +108,10 @@ def draw(results: Results, scale: Scale, figure: Any) -> None:
             panel.plot(epochs, values.T, color=color, alpha=0.3, lw=0.8)
             panel.plot(epochs, np.nanmean(values, axis=0), color=color, lw=2, label=noise)
         panel.set(xlabel="epoch", ylabel=words)
-    panels[0].set_ylim(0, 1.5)
-    panels[1].set_ylim(0, 1.5)
+    for panel in panels[:2]:
+        panel.set_yscale("log")
+        panel.yaxis.set_minor_formatter("{x:g}")
+        panel.yaxis.set_major_formatter("{x:g}")
     panels[2].set_ylim(0.5, 0.9)
     panels[2].legend(loc="lower right")
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
-from examples.lab.training import TRAIN, chapter
+from examples.lab.training import CHANCE, TRAIN, chapter, final
 from examples.lab.with_without import ARMS, COLORS
 from examples.lab.with_without import arm as chapter_arm
 
@@ -52,14 +52,16 @@ def judge(results: Results, scale: Scale, level: float) -> Finding:
             collapsed[name, lr] = [e is not None for e in epochs]
             first = [e for e in epochs if e is not None]
             lowest = [min(r["test_acc"][1:], default=0.0) for r in found]
+            last = results.each(arm(name, lr, scale), final("test_acc"))
             table.append(
                 {
-                    "learning rate": lr,
+                    "learning rate": str(lr),
                     "arm": name,
                     "epochs": max(len(r["test_acc"]) for r in found),
                     "seeds that collapsed": f"{len(first)} of {len(epochs)}",
-                    "first epoch of it, median": float(np.median(first)) if first else "–",
+                    "first epoch of it, median": f"{np.median(first):g}" if first else "–",
                     "loss not finite": sum(r["broke_down"] is not None for r in found),
+                    "at chance at the end": sum(accuracy < 2 * CHANCE for accuracy in last),
                     "lowest test accuracy after epoch 1": float(min(lowest)),
                 }
             )

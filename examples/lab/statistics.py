@@ -25,9 +25,12 @@ class Interval:
     n: int
 
     def text(self, scale: float = 1.0, unit: str = "", digits: int = 2) -> str:
-        """Return it in words: ``+0.31 points [-0.12, +0.74], n = 20``."""
+        """Return it in words: ``+0.31 points [−0.12, +0.74], n = 20``."""
         values = [f"{v * scale:+.{digits}f}" for v in (self.estimate, self.low, self.high)]
-        return f"{values[0]}{unit and ' ' + unit} [{values[1]}, {values[2]}], n = {self.n}"
+        a, b, c = (value.replace("-", "−") for value in values)
+        return (
+            f"{a}{unit and ' ' + unit} [{b}, {c}], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{self.n}"
+        )
 
 
 def mean(values: Sequence[float], level: float) -> Interval:

@@ -77,7 +77,7 @@ def draw(results: Results, scale: Scale, figure: Any) -> None:
         )
         points = np.sort(100 * (np.array(a) - np.array(b)))
         right.plot(range(1, len(points) + 1), points, marker, color=color, label=words)
-    right.set(xlabel="seed, sorted by difference", ylabel="with − without dropout, points")
+    right.set(xlabel="seeds, sorted by difference", ylabel="with − without dropout, points")
     right.legend(loc="upper left")
 
 
