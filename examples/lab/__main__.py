@@ -96,13 +96,14 @@ def run(names: Sequence[str], args: argparse.Namespace) -> None:
     rate = 1.0
     if missing and not args.dask:
         workers = args.workers or os.cpu_count() or 1
-        rate = execute.speed(executor, workers) / workers
+        rate = execute.speed(executor, workers) / min(workers, os.cpu_count() or 1)
     progress = Progress(missing, rate)
     if missing:
         on = "all in all on one core" if args.dask else f"with {workers} workers"
         print(
             f"{len(missing)} of {len(wanted)} runs are to be done: about "
-            f"{duration(progress.left())} {on}. They may be interrupted: what is done is kept.",
+            f"{duration(progress.left())} {on}, if nothing else runs. They may be interrupted: what "
+            "is done is kept.",
             flush=True,
         )
     for name, experiment in experiments.items():

@@ -44,13 +44,16 @@ def estimate(run: Run) -> float:
 
 
 def measure() -> float:
-    """Return how many times as long as `estimate` says a training takes here and now."""
+    """Return how many times as long as `estimate` says a training takes here.
+
+    It is time of the processor, so that somebody else's short burst of work does not count.
+    """
     halves()
     run = Run("", {**YARDSTICK, "epochs": 2})
     trained(**{**YARDSTICK, "epochs": 1})  # the first one in a process is slower
-    start = time.perf_counter()
+    start = time.process_time()
     trained(**run.settings)
-    return (time.perf_counter() - start) / estimate(run)
+    return (time.process_time() - start) / estimate(run)
 
 
 class Progress:

@@ -22,7 +22,7 @@ def rates(scale: Scale) -> list[float]:
 def run(p: float, q: float, seed: int, scale: Scale, widened: bool = False) -> Run:
     """Return a run with probability p after the first hidden layer and q after the second."""
     hiddens = [round(HIDDEN / (1 - x)) if widened else 256 for x in (p, q)]
-    length = {"train_size": 2_000, "batch_size": 32, "epochs": scale.pick(10, 40)}
+    length = {"train_size": 2_000, "batch_size": 32, "epochs": scale.pick(10, 32)}
     settings = {**settled(scale), **length, "dropout": [p, q], "hiddens": hiddens}
     return Run(TRAIN, {**settings, "seed": seed})
 
@@ -124,7 +124,7 @@ EXPERIMENT = Experiment(
     claim="The larger p, the less the network fits its training set.",
     source="d2l.ai, Dropout; Srivastava et al., 2014, figure 9",
     settings=(
-        "784-n-n-10 on the first 2,000 images, 40 epochs in batches of 32, learning rate falling "
+        "784-n-n-10 on the first 2,000 images, 32 epochs in batches of 32, learning rate falling "
         f"from 0.2 to 0; p from 0 to 0.9 after both hidden layers, with n = 256 and with "
         f"n = {HIDDEN}/(1 − p), of which half as many seeds; and every pair of four values, "
         "3 seeds each."
