@@ -102,8 +102,8 @@ def run(names: Sequence[str], args: argparse.Namespace) -> None:
         on = "all in all on one core" if args.dask else f"with {workers} workers"
         print(
             f"{len(missing)} of {len(wanted)} runs are to be done: about "
-            f"{duration(progress.left())} {on}, if nothing else runs. They may be interrupted: what "
-            "is done is kept.",
+            f"{duration(progress.left())} {on}, if nothing else runs. They may be interrupted: "
+            "what is done is kept.",
             flush=True,
         )
     for name, experiment in experiments.items():
