@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +19,36 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from examples.lab import execute, report, statistics
+import minigrad
+from examples import dropout_at_a_glance
+from examples.lab import (
+    EXPERIMENTS,
+    execute,
+    load,
+    publish,
+    report,
+    statistics,
+    training,
+    width,
+    with_without,
+)
+from examples.lab.__main__ import gather
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
+from examples.lab.progress import Progress, estimate
 from examples.lab.statistics import Interval
 
 HERE = "tests.test_lab"
+NOTHING = Experiment(
+    title="A <title>",
+    claim="Two is more than one.",
+    source="anon",
+    settings="none",
+    criterion="if so",
+    runs=lambda scale: [],
+    judge=lambda results, scale, level: Finding("supported", "2 > 1", [{"x": 1.0, "y": "z"}]),
+    draw=lambda results, scale, figure: figure.subplots().plot([1, 2]),
+)
+SCALE = Scale(False, 2)
 
 
 def count(n: int, journal: str) -> dict[str, Any]:
@@ -142,6 +171,42 @@ def test_what_a_killed_process_had_not_finished_is_done_again(
     assert list(results.values()) == [0]
 
 
+def test_workers_end_when_the_laboratory_is_killed(tmp_path: Path, journal: Path) -> None:
+    program = (
+        "from tests import test_lab as t\n"
+        "from pathlib import Path\n"
+        "from examples.lab import execute\n"
+        f"journal = Path({str(journal)!r})\n"
+        "if __name__ == '__main__':\n"
+        "    runs = t.runs(t.slowly, 30, journal)\n"
+        "    execute.execute(runs, journal.parent, execute.processes(1))\n"
+    )
+    script = tmp_path / "laboratory.py"
+    script.write_text(program)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    laboratory = subprocess.Popen([sys.executable, str(script)], env=environment)
+    wait_until(lambda: journal.exists() and journal.read_text().endswith("\n"))
+    worker = int(journal.read_text().split()[1])
+    laboratory.kill()
+    laboratory.wait()
+    wait_until(lambda: not alive(worker), 20.0)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and is no corpse that nobody has collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_a_run_that_always_kills_its_process_ends_with_advice(
     tmp_path: Path, journal: Path
 ) -> None:
@@ -229,18 +294,7 @@ def test_a_verdict_has_one_of_four_names() -> None:
 
 
 def test_the_report_is_one_file_with_claim_verdict_figure_and_numbers(tmp_path: Path) -> None:
-    experiment = Experiment(
-        title="A <title>",
-        claim="Two is more than one.",
-        source="anon",
-        settings="none",
-        criterion="if so",
-        runs=lambda scale: [],
-        judge=lambda results, scale, level: Finding("supported", "2 > 1", [{"x": 1.0, "y": "z"}]),
-        draw=lambda results, scale, figure: figure.subplots().plot([1, 2]),
-        minutes=0,
-    )
-    entry = report.entry("numbers", experiment, Results({}), Scale(False, 2), 0.95)
+    entry = report.entry("numbers", NOTHING, Results({}), SCALE, 0.95)
     report.write([entry], tmp_path, "heading")
     page = (tmp_path / "report.html").read_text()
     assert "data:image/png;base64," in page
@@ -249,3 +303,170 @@ def test_the_report_is_one_file_with_claim_verdict_figure_and_numbers(tmp_path: 
     markdown = (tmp_path / "report.md").read_text()
     assert "**Verdict: supported.** 2 > 1" in markdown
     assert (tmp_path / "figures" / "numbers.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_later_stage_is_chosen_by_the_results_of_the_first(tmp_path: Path, journal: Path) -> None:
+    first = runs(count, 2, journal)
+    third = Run(f"{HERE}:count", {"n": 7, "journal": str(journal)})
+
+    def then(results: Results, scale: Scale) -> list[Run]:
+        return [third] if first[0] in results and results[first[0]]["n"] == 0 else first
+
+    experiment = dataclasses.replace(NOTHING, runs=lambda scale: first, then=then)
+    progress = Progress(experiment.all_runs(SCALE), 1.0, io.StringIO())
+    found = gather("x", experiment, SCALE, tmp_path, in_this_process, progress)
+    assert found[third]["n"] == 7
+    assert third not in Results({})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["supported", "supported"], "supported"),
+        (["supported", "not supported"], "depends"),
+        (["supported", "refuted"], "depends"),
+        (["refuted", "not supported"], "refuted"),
+        (["not supported", "not supported"], "not supported"),
+    ],
+)
+def test_a_claim_about_several_effects_stands_if_it_does_for_each(
+    verdicts: list[str], expected: str
+) -> None:
+    assert statistics.together(verdicts) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.5, 0.5, "supported"),
+        (-1.5, 0.5, "not supported"),
+        (-0.5, 1.5, "not supported"),
+        (1.5, 2.0, "refuted"),
+        (-2.0, -1.5, "refuted"),
+    ],
+)
+def test_no_effect_is_claimed_only_where_the_interval_excludes_one(
+    low: float, high: float, expected: str
+) -> None:
+    assert statistics.equivalence(Interval((low + high) / 2, low, high, 9), 1.0) == expected
+
+
+def test_a_measure_after_a_breakdown_is_that_of_guessing_and_before_it_what_it_was() -> None:
+    result = {"test_acc": [0.5, 0.6, 0.7, 0.8], "test_loss": [1.0] * 4, "broke_down": 5}
+    assert training.final("test_acc")(result) == training.CHANCE
+    assert np.isnan(training.final("test_loss")(result))
+    assert training.final("test_acc", 2, upto=3)(result) == pytest.approx(0.65)
+    assert training.final("test_acc", 2)({**result, "broke_down": None}) == pytest.approx(0.75)
+
+
+def test_curves_that_end_early_are_nan_from_there() -> None:
+    whole, broken = Run("m:f", {"seed": 0}), Run("m:f", {"seed": 1})
+    results = Results({whole.key: {"x": [1, 2, 3]}, broken.key: {"x": [1]}})
+    found = training.curves(results, [whole, broken], "x")
+    np.testing.assert_array_equal(found, [[1, 2, 3], [1, np.nan, np.nan]])
+
+
+def test_time_left_goes_by_the_work_left_not_by_the_number_of_runs() -> None:
+    long, short = (
+        Run("m:f", {"seed": 0, "epochs": epochs, "train_size": 10_000}) for epochs in (90, 10)
+    )
+    progress = Progress([long, short], 0.5, io.StringIO())
+    whole = progress.left()
+    assert whole == pytest.approx(0.5 * (estimate(long) + estimate(short)), rel=0.01)
+    progress("x", 1, 2, long)
+    assert progress.left() < 0.15 * whole
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_says_all_before_there_is_data(name: str) -> None:
+    experiment = load(name)
+    assert "upported if" in experiment.criterion
+    assert name in publish.CLAIMS_IN_CHINESE
+    assert experiment.comparisons >= 1
+    for scale in Scale(False, 3), Scale(True, 10):
+        wanted = experiment.all_runs(scale)
+        assert all(0 < estimate(run) < 300 for run in wanted)
+        assert {run.settings.get("held_out", "test") for run in wanted} <= {"test", "validation"}
+        assert all(json.loads(json.dumps(dict(run.settings))) for run in wanted)
+
+
+def test_arms_are_paired_by_seed() -> None:
+    scale = Scale(True, 10)
+    a, b = (with_without.arm(name, scale) for name in with_without.ARMS)
+    differ = [
+        {k for k in x.settings if x.settings[k] != y.settings[k]} for x, y in zip(a, b, strict=True)
+    ]
+    assert differ == [{"dropout"}] * len(a)
+
+
+def test_what_chooses_a_learning_rate_never_sees_the_test_set() -> None:
+    scale = Scale(True, 10)
+    choosing, judging = width.runs(scale), width.then(Results({}), scale)
+    assert {run.settings["held_out"] for run in choosing} == {"validation"}
+    assert {run.settings["held_out"] for run in judging} == {"test"}
+    seeds = [{run.settings["seed"] for run in some} for some in (choosing, judging)]
+    assert not set.intersection(*seeds)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    for name in "README.md", "README.zh.md":
+        marks = "\n".join(publish.VERDICTS)
+        (tmp_path / name).write_text(f"before\n{marks}\nafter\n", encoding="utf-8")
+    entry = report.entry("with_without", NOTHING, Results({}), SCALE, 0.95)
+    publish.publish([entry], "heading", tmp_path)
+    return tmp_path
+
+
+def test_publishing_writes_the_document_its_figures_and_both_tables(published: Path) -> None:
+    document = (published / publish.DOCUMENT).read_text(encoding="utf-8")
+    assert "](laboratory/with_without.png)" in document
+    assert (published / "docs/laboratory/with_without.png").read_bytes()[:4] == b"\x89PNG"
+    english, chinese = (
+        (published / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")
+    )
+    assert "(docs/laboratory.md#a-title)" in english
+    assert f"| **{publish.VERDICTS_IN_CHINESE['supported']}** |" in chinese
+    for text in english, chinese:
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+
+
+def test_publishing_again_keeps_what_was_written_by_hand(published: Path) -> None:
+    path = published / publish.DOCUMENT
+    start = publish.BY_HAND[0]
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(start, f"{start}\nNothing stands."),
+        encoding="utf-8",
+    )
+    once = {page: page.read_text(encoding="utf-8") for page in published.rglob("*.md")}
+    entry = report.entry("with_without", NOTHING, Results({}), SCALE, 0.95)
+    publish.publish([entry], "heading", published)
+    assert "Nothing stands." in once[path]
+    assert {page: page.read_text(encoding="utf-8") for page in published.rglob("*.md")} == once
+
+
+def test_publishing_without_marks_is_refused_and_changes_nothing(published: Path) -> None:
+    (published / "README.zh.md").write_text("no marks", encoding="utf-8")
+    before = {page: page.read_bytes() for page in published.rglob("*") if page.is_file()}
+    entry = report.entry("with_without", NOTHING, Results({}), SCALE, 0.95)
+    with pytest.raises(ValueError, match=r"the marks .* must be there, each once"):
+        publish.publish([entry], "another", published)
+    assert {page: page.read_bytes() for page in published.rglob("*") if page.is_file()} == before
+
+
+def test_a_figure_that_is_too_large_is_not_published(tmp_path: Path) -> None:
+    entry = report.entry("with_without", NOTHING, Results({}), SCALE, 0.95)
+    large = dataclasses.replace(entry, png=bytes(publish.LARGEST + 1))
+    with pytest.raises(ValueError, match="has 150,001 bytes, more than 150,000"):
+        publish.publish([large], "heading", tmp_path)
+
+
+def test_at_a_glance_what_is_dropped_is_zero_both_ways_and_what_is_kept_is_doubled() -> None:
+    x = minigrad.rand(1, 400, generator=minigrad.Generator(1)) + 0.5
+    seen = dropout_at_a_glance.glance(x, lambda y: (y**2).sum())
+    kept = seen["mask"]
+    assert 0 < kept.sum() < kept.size
+    np.testing.assert_array_equal(seen["y"], np.where(kept, 2 * seen["x"], 0))
+    np.testing.assert_allclose(seen["gradient"], np.where(kept, 8 * seen["x"], 0))
+    assert np.abs(seen["mean"] / seen["x"] - 1).max() < 0.5

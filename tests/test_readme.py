@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from examples.lab import publish
+
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = (
     (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")
@@ -54,3 +56,20 @@ def test_extras_are_those_of_the_project() -> None:
     extras = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE))
     for text in ENGLISH, CHINESE:
         assert extras <= set(re.findall(r"`\[(\w+)\]`", text))
+
+
+def test_both_show_the_same_pictures_and_verdicts() -> None:
+    def pictures(text: str) -> list[str]:
+        return re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+
+    assert pictures(CHINESE) == pictures(ENGLISH)
+    found = []
+    for text in ENGLISH, CHINESE:
+        rows = re.findall(r"\| \*\*([^*]+)\*\* \|", publish.marked(text, publish.VERDICTS))
+        found.append([publish.VERDICTS_IN_CHINESE.get(row, row) for row in rows])
+    assert found[0] == found[1]
+
+
+def test_pictures_are_small() -> None:
+    large = [p for p in (ROOT / "docs").rglob("*.png") if p.stat().st_size > publish.LARGEST]
+    assert not large

@@ -2,11 +2,14 @@
 
     python -m examples.lab                     # the experiments, and what they said last
     python -m examples.lab run NAME --quick    # one of them, in a minute or so
+    python -m examples.lab run all --full      # all of them, an hour or so: says how long, goes on
     python -m examples.lab report              # report.html and report.md of all results so far
+    python -m examples.lab publish             # docs/laboratory.md and the verdicts in the READMEs
 
 An experiment is a file here that ends in ``EXPERIMENT = Experiment(...)``: the claim, the criterion
 for its verdict (fixed before there is data), the runs it needs, how to judge and how to draw them.
-`EXPERIMENTS` lists the files; `frame` says what an experiment is; `execute` runs it.
+`EXPERIMENTS` lists the files; `frame` says what an experiment is; `execute` runs it; `progress`
+knows how long that takes; `report` and `publish` write what came out.
 """
 
 from __future__ import annotations

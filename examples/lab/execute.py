@@ -8,10 +8,12 @@ wherever it is done, so that workers do not fight for cores and results are equa
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 import json
 import multiprocessing
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -23,13 +25,14 @@ import numpy as np
 
 import minigrad
 from examples.lab.frame import Run
+from examples.lab.progress import measure
 from minigrad.utils.files import replacing
 
 RESULTS = Path("lab-results")
 ATTEMPTS = 3  # how often a run is begun again whose worker died
 
-#: what asks for the progress: (runs finished, runs in all, seconds since the start)
-Progress = Callable[[int, int, float], None]
+#: is told of progress: (runs finished, runs in all, the run just finished or None at the start)
+Progress = Callable[[int, int, Run | None], None]
 
 
 def path_of(run: Run, folder: Path) -> Path:
@@ -37,27 +40,33 @@ def path_of(run: Run, folder: Path) -> Path:
     return folder / run.function.split(".")[-1].replace(":", ".") / f"{run.key}.json"
 
 
-def stored(run: Run, folder: Path) -> Any | None:
-    """Return the result of a run that was finished, else None; a damaged file counts as none."""
+def record(run: Run, folder: Path) -> dict[str, Any]:
+    """Return what is kept of a run that was finished, else {}; a damaged file counts as none."""
     try:
-        with path_of(run, folder).open() as file:
-            return json.load(file)["result"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        return None
+        found = json.loads(path_of(run, folder).read_text(encoding="utf-8"))
+        return found if "result" in found else {}
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def stored(run: Run, folder: Path) -> Any | None:
+    """Return the result of a run that was finished, else None."""
+    return record(run, folder).get("result")
 
 
 def store(run: Run, result: Any, seconds: float, folder: Path) -> None:
     """Keep the result of a run, with what it came from."""
     versions = {"minigrad": minigrad.__version__, "numpy": np.__version__}
-    record = {
+    kept = {
         "function": run.function,
         "settings": dict(run.settings),
         "versions": {**versions, "python": platform.python_version()},
+        "date": f"{datetime.date.today():%Y-%m-%d}",
         "seconds": round(seconds, 2),
         "result": result,
     }
     with replacing(path_of(run, folder)) as path:
-        path.write_text(json.dumps(record), encoding="utf-8")
+        path.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def perform(run: Run) -> tuple[Any, float]:
@@ -79,7 +88,7 @@ def execute(
     """Return the results of all runs by key; do those that are not stored yet.
 
     Args:
-        runs: what is wanted; equal runs are done once.
+        runs: what is wanted, begun in this order; equal runs are done once.
         folder: where results are kept.
         executor: returns a `concurrent.futures.Executor` in a ``with`` block: see `processes` and
             `dask_cluster`. If its workers die, it is asked for another one.
@@ -91,9 +100,8 @@ def execute(
     wanted = {run.key: run for run in runs}
     found = {key: stored(run, folder) for key, run in wanted.items()}
     results = {key: result for key, result in found.items() if result is not None}
-    start = time.perf_counter()
     if progress:
-        progress(len(results), len(wanted), 0.0)
+        progress(len(results), len(wanted), None)
     for _ in range(ATTEMPTS):
         missing = [run for key, run in wanted.items() if key not in results]
         if not missing:
@@ -107,7 +115,7 @@ def execute(
                     store(run, result, seconds, folder)
                     results[run.key] = result
                     if progress:
-                        progress(len(results), len(wanted), time.perf_counter() - start)
+                        progress(len(results), len(wanted), run)
         except BrokenProcessPool:
             continue  # a worker was killed: what it had not finished is done again
     missing = [run for key, run in wanted.items() if key not in results]
@@ -119,6 +127,20 @@ def execute(
     return results
 
 
+def speed(executor: Callable[[], Any], workers: int) -> float:
+    """Return how many times as long as estimated a training takes, with all workers at it."""
+    with executor() as pool:
+        return float(np.mean([f.result() for f in [pool.submit(timed) for _ in range(workers)]]))
+
+
+def timed() -> float:
+    """Return what `progress.measure` says on one BLAS thread."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return measure()
+
+
 def processes(workers: int | None = None) -> Callable[[], Any]:
     """Return what makes an executor of local processes.
 
@@ -128,9 +150,22 @@ def processes(workers: int | None = None) -> Callable[[], Any]:
 
     def make() -> Any:
         context = multiprocessing.get_context("spawn")
-        return concurrent.futures.ProcessPoolExecutor(workers or os.cpu_count(), context)
+        count = workers or os.cpu_count()
+        return concurrent.futures.ProcessPoolExecutor(count, context, end_with_parent)
 
     return make
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that began it was killed, and would never ask again."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def dask_cluster(scheduler: str) -> Callable[[], Any]:

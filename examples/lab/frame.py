@@ -63,6 +63,9 @@ class Results:
     def __getitem__(self, run: Run) -> Any:
         return self._by_key[run.key]
 
+    def __contains__(self, run: Run) -> bool:
+        return run.key in self._by_key
+
     def each(self, runs: Iterable[Run], measure: Callable[[Any], float]) -> list[float]:
         """Return a measure of each run's result."""
         return [measure(self[run]) for run in runs]
@@ -99,9 +102,10 @@ class Experiment:
         criterion: when the claim counts as supported, refuted, ...; fixed before there is data.
         runs: the runs needed at a scale.
         judge: (results, scale, level) -> the finding; ``level`` is the confidence of its intervals,
-            set so that all intervals of the laboratory hold together with 95 %.
+            at full scale set so that all intervals of the laboratory hold together with 95 %.
         draw: (results, scale, matplotlib figure) draws what is seen.
-        minutes: about how long all runs take on two cores, at full scale.
+        then: (results, scale) -> runs that hang on the results of the first ones, if any. It is
+            also asked with no results, for runs that cost as much.
         comparisons: how many intervals the verdict rests on.
     """
 
@@ -113,5 +117,10 @@ class Experiment:
     runs: Callable[[Scale], list[Run]]
     judge: Callable[[Results, Scale, float], Finding]
     draw: Callable[[Results, Scale, Any], None]
-    minutes: float
+    then: Callable[[Results, Scale], list[Run]] | None = None
     comparisons: int = 1
+
+    def all_runs(self, scale: Scale, results: Results | None = None) -> list[Run]:
+        """Return the runs of both stages; without results, as many as there will be."""
+        later = self.then(results or Results({}), scale) if self.then else []
+        return self.runs(scale) + later

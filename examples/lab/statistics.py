@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +25,12 @@ class Interval:
     n: int
 
     def text(self, scale: float = 1.0, unit: str = "", digits: int = 2) -> str:
-        """Return it in words: ``+0.31 points [-0.12, +0.74], n = 20``."""
+        """Return it in words: ``+0.31 points [−0.12, +0.74], n = 20``."""
         values = [f"{v * scale:+.{digits}f}" for v in (self.estimate, self.low, self.high)]
-        return f"{values[0]}{unit and ' ' + unit} [{values[1]}, {values[2]}], n = {self.n}"
+        a, b, c = (value.replace("-", "−") for value in values)
+        return (
+            f"{a}{unit and ' ' + unit} [{b}, {c}], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{self.n}"
+        )
 
 
 def mean(values: Sequence[float], level: float) -> Interval:
@@ -84,3 +87,27 @@ def verdict(interval: Interval, sign: int, least: float = 0.0) -> str:
     if low > least:
         return "supported"
     return "refuted" if high < least else "not supported"
+
+
+def together(verdicts: Iterable[str]) -> str:
+    """Return the verdict on a claim about several effects from the verdicts on each.
+
+    One and the same for all is that of the claim. Else it ``"depends"`` on the effect if it is
+    supported for some; it is ``"refuted"`` if it is for some and supported for none.
+    """
+    found = set(verdicts)
+    if len(found) == 1:
+        return found.pop()
+    return "depends" if "supported" in found else "refuted"
+
+
+def equivalence(interval: Interval, margin: float) -> str:
+    """Return what an interval says about the claim that there is no effect beyond a margin.
+
+    Returns:
+        ``"supported"`` if the whole interval lies within ``margin`` of 0, ``"refuted"`` if all of
+        it lies beyond on one side, else ``"not supported"``.
+    """
+    if max(-interval.low, interval.high) < margin:
+        return "supported"
+    return "refuted" if max(interval.low, -interval.high) > margin else "not supported"

@@ -12,7 +12,7 @@ import numpy as np
 
 import minigrad
 from data.fashion_mnist import FashionMNIST, load_fashion_mnist
-from examples.lab.frame import Scale
+from examples.lab.frame import Results, Run, Scale
 from minigrad import Generator, nn, optim
 from minigrad.training import History, evaluate, fit
 from minigrad.utils.data import DataLoader
@@ -20,6 +20,7 @@ from models import init_weights, mlp
 
 TRAIN = "examples.lab.training:train"  # for `Run`
 CHANCE = 0.1  # the accuracy of guessing among ten classes
+CHAPTER_EPOCHS = 10
 VALIDATION = 10_000  # the last training images, for choices that must not look at the test set
 
 
@@ -85,6 +86,7 @@ def trained(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     train_size: int = 0,
+    decay: bool = False,
     held_out: str = "test",
     net: nn.Module | None = None,
     each_epoch: Callable[[nn.Module], object] | None = None,
@@ -100,6 +102,8 @@ def trained(
         hiddens: widths of the hidden layers.
         lr, epochs, batch_size, momentum, weight_decay: of the training, by SGD.
         train_size: how many training images, 0 for all.
+        decay: let the learning rate fall to 0 along half a cosine, epoch by epoch: the last epochs
+            then no longer swing by points, and differences between arms show with fewer seeds.
         held_out: what accuracy is measured on, see `split`.
         net: a network to train instead; its weights are drawn by the caller (see `streams`).
         each_epoch: is called with the network after each epoch.
@@ -116,6 +120,7 @@ def trained(
     train_iter = DataLoader(train_half, batch_size, shuffle=True, generator=shuffling)
     test_iter = DataLoader(test_half, 1000)
     updater = optim.SGD(net.parameters(), lr, momentum, weight_decay=weight_decay)
+    scheduler = optim.lr_scheduler.CosineAnnealingLR(updater, epochs) if decay else None
     loss, history = nn.CrossEntropyLoss(), History()
 
     def keep(so_far: History) -> None:
@@ -127,6 +132,7 @@ def trained(
         with np.errstate(over="ignore", invalid="ignore"):
             fit(
                 *(net, train_iter, test_iter, loss, epochs, updater),
+                scheduler=scheduler,
                 on_epoch=keep,
                 progress=False,
             )
@@ -135,29 +141,55 @@ def trained(
     return net, history, None
 
 
-def final(measure: str) -> Callable[[Any], float]:
-    """Return a function from the result of `train` to a measure after its last epoch.
+def final(measure: str, epochs: int = 1, upto: int | None = None) -> Callable[[Any], float]:
+    """Return a function from the result of a training to a measure over its last epochs.
+
+    Args:
+        measure: a curve in the result.
+        epochs: how many are averaged: single epochs swing by points at a bold learning rate.
+        upto: the epoch that counts as the last, None for the last there is.
 
     A run whose loss stopped being finite counts with the accuracy of guessing, and with no loss.
     """
 
     def value(result: Any) -> float:
-        if result["broke_down"]:
+        if result["broke_down"] and result["broke_down"] <= (upto or math.inf):
             return CHANCE if "acc" in measure else math.nan
-        return float(result[measure][-1])
+        return float(np.mean(result[measure][:upto][-epochs:]))
 
     return value
 
 
-def recipe(scale: Scale, epochs: int = 10) -> dict[str, int]:
-    """Return data and length of a training: the chapter's, or a short one on fewer images.
+def curves(results: Results, runs: Sequence[Run], measure: str) -> Any:
+    """Return a measure by run and epoch; NaN after a breakdown.
 
-    The short one takes small batches, so that as many updates are made in three epochs of 10,000
-    images as in four of the chapter's.
+    Its columns are the epochs of the longest run, so that a mean over the rows may ignore NaN.
     """
-    quick = {"train_size": 10_000, "epochs": 3, "batch_size": 32}
-    full = {"train_size": 0, "epochs": epochs, "batch_size": 256}
+    rows = [results[run][measure] for run in runs]
+    length = max(1, *map(len, rows))
+    return np.array([[*row, *[math.nan] * (length - len(row))] for row in rows], dtype=float)
+
+
+def chapter(scale: Scale) -> dict[str, Any]:
+    """Return the chapter's own settings, or a quick look on fewer images in smaller batches.
+
+    Training goes on beyond the chapter's `CHAPTER_EPOCHS`, at the same learning rate: what happened
+    up to there is the first part of it.
+    """
+    quick = {"lr": 0.5, "train_size": 10_000, "epochs": 12, "batch_size": 128}
+    full = {"lr": 0.5, "train_size": 0, "epochs": 25, "batch_size": 256}
     return dict(scale.pick(quick, full))
+
+
+def settled(scale: Scale) -> dict[str, Any]:
+    """Return a training that has settled at its end, as the learning rate falls to 0."""
+    return {
+        "lr": 0.2,
+        "decay": True,
+        "train_size": 10_000,
+        "batch_size": 64,
+        "epochs": scale.pick(4, 25),
+    }
 
 
 def streams(seed: int) -> tuple[Generator, Generator, Generator]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from examples.lab.frame import Experiment, Finding, Results, Run, Scale
 from examples.lab.statistics import paired, verdict
-from examples.lab.training import recipe, trained
+from examples.lab.training import curves, settled, trained
 
 DECAY = 1e-3
 ARMS = {
@@ -23,6 +23,9 @@ COLORS = {
     "weight decay": "#D55E00",
     "both": "#009E73",
 }
+
+
+STYLES = {"neither": ":", "dropout": "-", "weight decay": "--", "both": "-."}
 
 
 def norms(**settings: Any) -> dict[str, Any]:
@@ -46,14 +49,14 @@ def norms(**settings: Any) -> dict[str, Any]:
         shares = [s**2 / f for s, f in zip(squares[:1], fourths[:1], strict=True)]
         measures["participation"].append(float(np.concatenate(shares).mean()))
 
-    _, history, _ = trained(each_epoch=measure, lr=0.1, **settings)
+    _, history, _ = trained(each_epoch=measure, **settings)
     return {**measures, "test_acc": history.test_acc}
 
 
 def arm(name: str, scale: Scale) -> list[Run]:
     """Return an arm's runs."""
     dropout, decay = ARMS[name]
-    fixed = {"dropout": dropout, "weight_decay": decay, **recipe(scale, epochs=15)}
+    fixed = {"dropout": dropout, "weight_decay": decay, **settled(scale)}
     function = "examples.lab.weight_decay:norms"
     return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
 
@@ -66,6 +69,7 @@ def runs(scale: Scale) -> list[Run]:
 def judge(results: Results, scale: Scale, level: float) -> Finding:
     """Compare the norm of the weights with dropout and with neither, pair by pair."""
     table = []
+    values: dict[tuple[str, str], list[float]] = {}
     for name in ARMS:
         row: dict[str, Any] = {"arm": name}
         for measure, words in (
@@ -74,14 +78,20 @@ def judge(results: Results, scale: Scale, level: float) -> Finding:
             ("participation", "inputs a unit relies on, of 784"),
             ("test_acc", "test accuracy"),
         ):
-            row[words] = float(np.mean([results[run][measure][-1] for run in arm(name, scale)]))
+            values[name, measure] = [results[run][measure][-1] for run in arm(name, scale)]
+            row[words] = float(np.mean(values[name, measure]))
+        if name != "neither":
+            gain = paired(values[name, "test_acc"], values["neither", "test_acc"], level)
+            row["test accuracy minus neither"] = gain.text(100, "points")
+        else:
+            row["test accuracy minus neither"] = "–"
         table.append(row)
-    last = {n: np.array([results[run]["norm"][-1] for run in arm(n, scale)]) for n in ARMS}
-    ratio = paired(list(np.log(last["dropout"])), list(np.log(last["neither"])), level)
-    decayed = paired(list(np.log(last["weight decay"])), list(np.log(last["neither"])), level)
+    logs = {name: list(np.log(values[name, "norm"])) for name in ARMS}
+    ratio = paired(logs["dropout"], logs["neither"], level)
+    decayed = paired(logs["weight decay"], logs["neither"], level)
     summary = (
-        f"dropout changes the norm of the weights by {ratio.text(100, '%')} seeds; "
-        f"weight decay of {DECAY} by {decayed.text(100, '%')}"
+        f"dropout changes the logarithm of the norm by {ratio.text(100, 'hundredths')} seeds; "
+        f"weight decay of {DECAY} by {decayed.text(100, 'hundredths')}"
     )
     return Finding(verdict(ratio, -1), summary, table)
 
@@ -93,15 +103,16 @@ def draw(results: Results, scale: Scale, figure: Any) -> None:
         panels,
         (
             ("norm", "Frobenius norm of all weights"),
-            ("participation", "inputs that a unit relies on"),
+            ("participation", "inputs a unit relies on, of 784"),
             ("test_acc", "test accuracy"),
         ),
         strict=True,
     ):
         for name in ARMS:
-            values = np.array([results[run][measure] for run in arm(name, scale)])
-            epochs = range(1, values.shape[1] + 1)
-            panel.plot(epochs, values.mean(axis=0), color=COLORS[name], label=name)
+            mean = np.nanmean(curves(results, arm(name, scale), measure), axis=0)
+            panel.plot(
+                range(1, len(mean) + 1), mean, color=COLORS[name], ls=STYLES[name], label=name
+            )
         panel.set(xlabel="epoch", title=words)
     panels[0].legend()
 
@@ -112,7 +123,7 @@ EXPERIMENT = Experiment(
     source="A. Ng's lectures as the chapter quotes them; d2l.ai, Dropout, exercise 5",
     settings=(
         "784-256-256-10 with dropout .2/.5, with weight decay of 0.001, with both, with neither; "
-        "learning rate 0.1, 15 epochs of 60,000 images."
+        "first 10,000 images, 25 epochs in batches of 64, learning rate falling from 0.2 to 0."
     ),
     criterion=(
         "The paired difference in the logarithm of the Frobenius norm of all weights, dropout "
@@ -122,6 +133,4 @@ EXPERIMENT = Experiment(
     runs=runs,
     judge=judge,
     draw=draw,
-    minutes=8,
-    comparisons=2,
 )
