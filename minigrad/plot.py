@@ -109,7 +109,7 @@ class GraphDrawing:
                     found.append(parent)
         leaves = [item for item in found if not isinstance(item, Node)]
         nodes = [item for item in found if isinstance(item, Node)]
-        nodes.sort(key=lambda node: -node.seq)
+        nodes.sort(key=lambda node: node.seq)
         self._labels = {id(leaf): self._leaf(leaf, i) for i, leaf in enumerate(leaves)}
         self._labels |= {id(node): f"#{len(nodes) - i}" for i, node in enumerate(nodes)}
         self.nodes, self.leaves = nodes, leaves

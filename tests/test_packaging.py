@@ -23,7 +23,8 @@ ROOT = PACKAGE.parent
 OPTIONAL = ["scipy", "matplotlib", "tqdm", "safetensors", "graphviz", "torch", "cupy"]
 #: the engine, from the bottom up: what computes derivatives, and knows neither an op nor a tensor
 ENGINE = [
-    f"minigrad.{name}" for name in ("device", "grad_mode", "graph", "table", "inplace", "autograd")
+    f"minigrad.{name}"
+    for name in ("device", "grad_mode", "graph", "call", "table", "inplace", "autograd")
 ]
 
 
