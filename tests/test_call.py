@@ -34,7 +34,7 @@ def test_a_name_that_begins_with_an_underscore_is_refused(name: str) -> None:
 
 def test_arguments_that_have_no_place_are_refused() -> None:
     for function in (lambda x, *, p: x, lambda *xs: xs, lambda x, **options: x):
-        with pytest.raises(TypeError, match="an op's arguments are positional, (p|xs|options) is"):
+        with pytest.raises(TypeError, match=r"an op's arguments are positional, (p|xs|options) is"):
             minigrad.differentiable()(function)
 
 
