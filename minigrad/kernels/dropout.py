@@ -12,6 +12,7 @@ from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
+    Refused,
     Source,
     c_name,
     check,
@@ -96,9 +97,11 @@ def masked_scale(launch: Launcher, x: Any, keep: Any, scale: float, out: Any = N
         launch: what launches.
         x: float16, float32 or float64.
         keep: booleans of the shape of x.
-        scale: rounded to the dtype of x.
+        scale: a number, rounded to the dtype of x.
         out: an array like x to write into, x itself included.
     """
+    if not isinstance(scale, float | int):
+        raise Refused(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     y = np.empty_like(x) if out is None else out
     launch(_scale_plan(layout(x), layout(keep), layout(y), scale), (x, keep, y))
     return y

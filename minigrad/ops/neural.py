@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import kernels
+from minigrad.fused import fused
 from minigrad.ops.reduction import log_softmax, softmax
 from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, keep, scale: masked_scale(g, keep, scale))  # the forward's own mask
+@fused(kernels.masked_scale)
 def masked_scale(x: Any, keep: Any, scale: float, out: Any = None) -> Any:
     """Return ``x * keep * scale``: dropout, once its mask is drawn.
 

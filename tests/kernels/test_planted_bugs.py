@@ -11,15 +11,15 @@ import pytest
 from minigrad.kernels import (
     SOURCES,
     Launcher,
-    bias_relu_backward,
-    bias_relu_forward,
     cross_entropy_reduce,
     cross_entropy_rows,
     dropout_forward,
     gather_rows,
     masked_scale,
     new_flag,
+    relu_forward,
     sgd_step,
+    sum_rows,
 )
 from tests.kernels.arrays import numbers
 from tests.kernels.cuda_on_cpu import Device, KernelError, Module
@@ -50,9 +50,12 @@ def sgd(cpu: Device, launch: Launcher) -> None:
     sgd_step(launch, *some, buffers, [True, True], lr=0.1, momentum=0.9)
 
 
-def bias_relu(cpu: Device, launch: Launcher) -> None:
-    x = cpu.array(numbers((70, 33), np.float32))
-    bias_relu_backward(launch, x, bias_relu_forward(launch, x, x[0]))
+def relu(cpu: Device, launch: Launcher) -> None:
+    relu_forward(launch, cpu.array(numbers(70, np.float32)))
+
+
+def sums(cpu: Device, launch: Launcher) -> None:
+    sum_rows(launch, cpu.array(numbers((70, 33), np.float32)), 1)
 
 
 def gather(cpu: Device, launch: Launcher) -> None:
@@ -76,10 +79,11 @@ BUGS = [
     ("cross_entropy.cu", "label >= classes", "label > 99", cross_entropy, "byte 48 of argument 2"),
     ("sgd.cu", "start + CHUNK < all.size[t]", "start + CHUNK", sgd, "of argument 0, which has 20"),
     ("sgd.cu", "= fresh ?", "= !fresh ?", sgd, "nobody has written"),
-    ("bias_relu.cu", "    " + SYNC, "", bias_relu, EARLY),
-    ("bias_relu.cu", "    " + SYNC + HALF, HALF + "    " + SYNC + HALF, bias_relu, "is stuck"),
-    ("bias_relu.cu", "(c >= columns)", "(c > columns)", bias_relu, "byte 132 of|what thread"),
-    ("bias_relu.cu", "threadIdx.y == 0 && ", "", bias_relu, "reads what thread .* writes"),
+    ("relu.cu", "if (i < n) y", "if (i <= n) y", relu, "byte 280 of argument 0"),
+    ("sums.cu", "    " + SYNC, "", sums, EARLY),
+    ("sums.cu", "    " + SYNC + HALF, HALF + "    " + SYNC + HALF, sums, "is stuck"),
+    ("sums.cu", "    if (c < columns)\n", "", sums, "argument 0"),
+    ("sums.cu", "threadIdx.y == 0 && ", "", sums, "reads what thread .* writes"),
     ("gather.cu", "(j >= columns)", "(j > columns)", gather, "at byte|writes what thread"),
     ("gather.cu", "row >= rows", "row > rows", gather, "byte 1500 of argument 0"),
 ]
