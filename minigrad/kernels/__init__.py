@@ -13,13 +13,12 @@ numbers are flushed to zero by what CuPy compiles (it sets ``-ftz=true``); NumPy
 from minigrad.kernels import cross_entropy, dropout, gather, relu, sgd, sums
 from minigrad.kernels.cross_entropy import (
     cross_entropy_backward,
-    cross_entropy_reduce,
-    cross_entropy_rows,
-    raise_wrong_label,
+    cross_entropy_forward,
+    wrong_label,
 )
 from minigrad.kernels.dropout import dropout_forward, keep_mask, masked_scale
 from minigrad.kernels.flag import new_flag, wrong_index
-from minigrad.kernels.gather import gather_rows, raise_wrong_row
+from minigrad.kernels.gather import gather_rows, wrong_row
 from minigrad.kernels.launch import OPTIONS, Launcher, Plan, Refused, Source
 from minigrad.kernels.relu import relu_backward, relu_forward
 from minigrad.kernels.sgd import sgd_step
@@ -36,18 +35,17 @@ __all__ = [
     "Refused",
     "Source",
     "cross_entropy_backward",
-    "cross_entropy_reduce",
-    "cross_entropy_rows",
+    "cross_entropy_forward",
     "dropout_forward",
     "gather_rows",
     "keep_mask",
     "masked_scale",
     "new_flag",
-    "raise_wrong_label",
-    "raise_wrong_row",
     "relu_backward",
     "relu_forward",
     "sgd_step",
     "sum_rows",
     "wrong_index",
+    "wrong_label",
+    "wrong_row",
 ]

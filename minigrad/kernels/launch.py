@@ -116,6 +116,11 @@ class Launcher:
             function = self._functions.get(plan.kernel) or self._function(plan)
             function(plan.grid, plan.block, arrays + plan.scalars + more)
 
+    def forget(self) -> None:
+        """Compile everything anew when it is next needed, by what compiles then."""
+        self._modules.clear()
+        self._functions.clear()
+
     def _function(self, plan: Plan) -> Function:
         file = plan.source.file
         if file not in self._modules:
