@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrad.device import compiled, is_array
-from minigrad.kernels.launch import Launcher, Refused
+from minigrad.kernels.launch import Launcher, RefusedError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +31,7 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
 
     Args:
         kernel: a wrapper from `minigrad.kernels`. It takes `launch` and then the arguments of the
-            function, all by position, and raises `Refused` before anything is launched.
+            function, all by position, and raises `RefusedError` before anything is launched.
     """
 
     def decorate(function: F) -> F:
@@ -40,7 +40,7 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
             if type(first) is not np.ndarray and _on_gpu(first):
                 try:
                     return kernel(launch, first, *more)
-                except Refused:
+                except RefusedError:
                     pass
             return function(first, *more)
 

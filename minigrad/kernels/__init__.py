@@ -4,7 +4,7 @@ Each ``.cu`` file has a Python file of its name beside it. There, for every kern
 definition in NumPy (``..._in_numpy``) and its wrapper, which takes a `Launcher` first. Nothing here
 knows CuPy: a launcher is given what compiles, and wrappers ask no more of an array than ``dtype``,
 ``shape``, ``flags.c_contiguous``, ``data.ptr``, ``data.device_id`` and NumPy's ``empty_like``. What
-a wrapper cannot take it refuses (`Refused`); `minigrad.fused` puts wrappers under ops.
+a wrapper cannot take it refuses (`RefusedError`); `minigrad.fused` puts wrappers under ops.
 
 No kernel adds floats atomically: the same arguments give the same bits, run after run. Denormal
 numbers are flushed to zero by what CuPy compiles (it sets ``-ftz=true``); NumPy keeps them.
@@ -19,7 +19,7 @@ from minigrad.kernels.cross_entropy import (
 from minigrad.kernels.dropout import dropout_forward, keep_mask, masked_scale
 from minigrad.kernels.flag import new_flag, wrong_index
 from minigrad.kernels.gather import gather_rows, wrong_row
-from minigrad.kernels.launch import OPTIONS, Launcher, Plan, Refused, Source
+from minigrad.kernels.launch import OPTIONS, Launcher, Plan, RefusedError, Source
 from minigrad.kernels.relu import relu_backward, relu_forward
 from minigrad.kernels.sgd import sgd_step
 from minigrad.kernels.sums import sum_rows
@@ -32,7 +32,7 @@ __all__ = [
     "SOURCES",
     "Launcher",
     "Plan",
-    "Refused",
+    "RefusedError",
     "Source",
     "cross_entropy_backward",
     "cross_entropy_forward",

@@ -15,7 +15,7 @@ from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
-    Refused,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -101,7 +101,7 @@ def _shares(
     ignore_index: int,
     label_smoothing: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return x with its classes last, q, which labels are out of range, and what each row counts."""
+    """Return x with its classes last, q, which labels are wrong, and what each row counts."""
     dim = _class_dim(x.shape)
     classes = x.shape[dim]
     counted = labels != ignore_index
@@ -167,8 +167,9 @@ def _forward_plans(
     name, mean = "cross_entropy_forward", np.bool_(reduction == "mean")
     t, label, rows, classes, inner = _checked(name, x, labels, weight, wrong=wrong)
     check_is(name, "wrong", wrong, np.uint64, (1,))
-    many = reduction == "none" or rows * groups(classes, 32) > _ONE_BLOCK
-    blocks = min(groups(rows, _WARPS), _MOST_BLOCKS) if many else 1  # of no rows too there is a mean
+    blocks = min(groups(rows, _WARPS), _MOST_BLOCKS)
+    if reduction != "none" and rows * groups(classes, 32) <= _ONE_BLOCK:
+        blocks = 1  # also for no rows: they too have a mean
     scalars = _scalars(rows, classes, inner, ignore_index, label_smoothing)
     plan = Plan(SOURCE, f"{name}<{t}, {label}>", (blocks,), (_THREADS,), (*scalars, mean))
     if reduction == "none" or blocks == 1:
@@ -233,13 +234,13 @@ def _backward_plans(
 def _checked(
     name: str, x: Layout, labels: Layout, weight: Layout | None, **more: Layout
 ) -> tuple[str, str, int, int, int]:
-    """Return the C types of x and labels, and how many rows, classes and elements between classes."""
+    """Return the C types of x and labels, and numbers: rows, classes, elements between classes."""
     dtype, shape, *_ = x
     check(name, x=x, labels=labels, weight=weight, **more)
     t, label = c_name(name, "x", x, *_FLOATS), c_name(name, "labels", labels, *_LABELS)
     dim = _class_dim(shape)
     if not shape or shape[dim] == 0:
-        raise Refused(f"{name} needs logits of at least one class, got shape {shape}")
+        raise RefusedError(f"{name} needs logits of at least one class, got shape {shape}")
     check_is(name, "labels", labels, labels[0], shape[:dim] + shape[dim + 1 :])
     if weight is not None:
         check_is(name, "weight", weight, dtype, (shape[dim],))

@@ -12,7 +12,7 @@ from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
-    Refused,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -101,7 +101,7 @@ def masked_scale(launch: Launcher, x: Any, keep: Any, scale: float, out: Any = N
         out: an array like x to write into, x itself included.
     """
     if not isinstance(scale, float | int):
-        raise Refused(f"masked_scale needs a number as scale, got {type(scale).__name__}")
+        raise RefusedError(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     y = np.empty_like(x) if out is None else out
     launch(_scale_plan(layout(x), layout(keep), layout(y), scale), (x, keep, y))
     return y

@@ -14,7 +14,7 @@ from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
-    Refused,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -68,7 +68,7 @@ def _plan(data: Layout, index: Layout, wrong: Layout, divisor: float) -> Plan:
     t = c_name(name, "index", index, *_INDICES)
     check_is(name, "wrong", wrong, np.uint64, (1,))
     if len(batch) != 1 or not shape or shape[0] == 0:
-        raise Refused(
+        raise RefusedError(
             f"{name} needs data with rows and a 1-D index, got shapes {shape} and {batch}"
         )
     columns = math.prod(shape[1:])

@@ -78,7 +78,7 @@ class Plan(NamedTuple):
     scalars: tuple[np.generic, ...] = ()
 
 
-class Refused(TypeError, ValueError):
+class RefusedError(TypeError, ValueError):
     """What a kernel was given is not what it takes: another dtype or shape, a view, a host's array.
 
     Nothing was launched; `minigrad.fused` lets NumPy's function have the arguments then.
@@ -149,12 +149,14 @@ def layout(array: Any) -> Layout:
     """Return what a plan has to know of an array.
 
     Raises:
-        Refused: it is no array of a device.
+        RefusedError: it is no array of a device.
     """
     try:
         return array.dtype, array.shape, array.flags.c_contiguous, array.data.device_id
     except AttributeError:
-        raise Refused(f"a kernel needs arrays of a device, got {type(array).__name__}") from None
+        raise RefusedError(
+            f"a kernel needs arrays of a device, got {type(array).__name__}"
+        ) from None
 
 
 def check(kernel: str, **arrays: Layout | None) -> None:
@@ -165,13 +167,13 @@ def check(kernel: str, **arrays: Layout | None) -> None:
         arrays: by the names that the caller knows them by; None for one that is left out.
 
     Raises:
-        Refused: one is not C-contiguous.
+        RefusedError: one is not C-contiguous.
         RuntimeError: they are on different devices.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
     for name, (_, shape, contiguous, _) in given.items():
         if not contiguous:
-            raise Refused(
+            raise RefusedError(
                 f"{kernel} needs a C-contiguous {name}, got a view of shape {shape} that is not; "
                 "make a .copy()"
             )
@@ -194,12 +196,12 @@ def c_name(kernel: str, name: str, array: Layout, *allowed: str) -> str:
         allowed: the C types that will do.
 
     Raises:
-        Refused: it is none of them.
+        RefusedError: it is none of them.
     """
     found = C_NAMES.get(array[0], "")
     if found not in allowed:
         known = " or ".join(dtype.name for dtype, c in C_NAMES.items() if c in allowed)
-        raise Refused(f"{kernel} needs {name} of dtype {known}, got {array[0]}")
+        raise RefusedError(f"{kernel} needs {name} of dtype {known}, got {array[0]}")
     return found
 
 
@@ -207,9 +209,9 @@ def check_is(kernel: str, name: str, array: Layout, dtype: Any, shape: tuple[int
     """Raise unless an array has that very dtype and shape.
 
     Raises:
-        Refused: the dtype or the shape is another.
+        RefusedError: the dtype or the shape is another.
     """
     if array[0] != dtype:
-        raise Refused(f"{kernel} needs {name} of dtype {np.dtype(dtype)}, got {array[0]}")
+        raise RefusedError(f"{kernel} needs {name} of dtype {np.dtype(dtype)}, got {array[0]}")
     if array[1] != shape:
-        raise Refused(f"{kernel} needs {name} of shape {shape}, got {array[1]}")
+        raise RefusedError(f"{kernel} needs {name} of shape {shape}, got {array[1]}")

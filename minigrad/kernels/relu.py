@@ -21,7 +21,9 @@ from minigrad.kernels.launch import (
 )
 
 _FLOATS = ("float", "double")
-SOURCE = Source("relu.cu", tuple(f"{k}<{t}>" for k in ("relu_forward", "relu_backward") for t in _FLOATS))
+SOURCE = Source(
+    "relu.cu", tuple(f"{k}<{t}>" for k in ("relu_forward", "relu_backward") for t in _FLOATS)
+)
 _THREADS = 256
 
 

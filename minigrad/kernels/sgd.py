@@ -118,7 +118,7 @@ def _plans(
 ) -> list[tuple[np.dtype[Any], Plan, np.ndarray, list[int]]]:
     """Return the launches that serve these tensors.
 
-    Each is a dtype, a plan, the kernel's ``Tensors`` without addresses, and which tensors it is for.
+    Each is a dtype, a plan, a ``Tensors`` that lacks its addresses, and which tensors it is for.
     """
     name = "sgd_step"
     kinds: dict[str, list[int]] = {}

@@ -11,7 +11,7 @@ from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
-    Refused,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -52,7 +52,7 @@ def _plan(x: Layout, lead: int) -> Plan:
     t = c_name(name, "x", x, *_FLOATS)
     rows, columns = math.prod(shape[:lead]), math.prod(shape[lead:])
     if not 0 < lead < len(shape) or not 0 < rows <= _MOST_ROWS:
-        raise Refused(
+        raise RefusedError(
             f"{name} sums over some dimensions and leaves some, and takes 1 to {_MOST_ROWS} rows: "
             f"got shape {shape} to be summed over its first {lead}"
         )

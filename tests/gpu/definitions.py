@@ -40,7 +40,9 @@ def gather_rows(data: Any, index: Any, out: Any, wrong: Any, *scalars: Any) -> N
     out[...] = gather.gather_rows_in_numpy(data, index, wrong, scalars[-1])
 
 
-def sgd_step(table: Any, count: Any, lr: Any, momentum: Any, gain: Any, decay: Any, *more: Any) -> None:
+def sgd_step(
+    table: Any, count: Any, lr: Any, momentum: Any, gain: Any, decay: Any, *more: Any
+) -> None:
     kind = {4: ctypes.c_float, 8: ctypes.c_double}[lr.itemsize]
 
     def array(address: Any, size: Any) -> Any:
