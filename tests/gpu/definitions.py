@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels import dropout, gather, relu, sgd, sums
+from minigrad import ops
+from minigrad.kernels import cross_entropy, dropout, gather, relu, sgd, sums
 from tests.fake_cupy import host_of
 
 
@@ -58,10 +59,59 @@ def sgd_step(
         sgd.sgd_step_in_numpy(p, g, b, fresh, *settings, nesterov, maximize)
 
 
+def cross_entropy_forward(
+    x: Any, labels: Any, weight: Any, losses: Any, loss: Any, sums: Any, wrong: Any, *scalars: Any
+) -> None:
+    """Do what the op's function says, to its last bit; what it refuses is for the definition."""
+    reduction = "none" if exists(losses) else "mean" if scalars[-1] else "sum"
+    options = weight if exists(weight) else None, *counting(scalars), reduction
+    y = cross_entropy.cross_entropy_forward_in_numpy(x, labels, wrong, *options)
+    if not wrong[0]:
+        y = body(ops.class_cross_entropy)(x, labels, *options)
+    for out in (losses, loss, sums):
+        if exists(out):
+            out[...] = y  # of sums, each is the whole: here there are no blocks
+
+
+def cross_entropy_finish(sums: Any, loss: Any, blocks: Any, mean: Any) -> None:
+    loss[...] = sums[0, 0]
+
+
+def cross_entropy_backward(
+    g: Any, x: Any, labels: Any, weight: Any, divisor: Any, dx: Any, *scalars: Any
+) -> None:
+    each, mean = scalars[-2:]
+    reduction = "none" if each else "mean" if mean else "sum"
+    options = weight if exists(weight) else None, *counting(scalars), reduction
+    dim = 0 if x.ndim == 1 else 1
+    wrong = (labels != options[1]) & ((labels < 0) | (labels >= x.shape[dim]))
+    function = body(ops.neural._class_cross_entropy_gradient)
+    if wrong.any():
+        function = cross_entropy.cross_entropy_backward_in_numpy
+    dx[...] = function(g, x, labels, *options)
+
+
+def exists(array: Any) -> bool:
+    """Return whether an argument is an array, and no null pointer."""
+    return isinstance(array, np.ndarray)
+
+
+def counting(scalars: tuple[Any, ...]) -> tuple[int, float]:
+    """Return the ignored index, and how much labels are smoothed."""
+    _, classes, _, ignored, _, off, *_ = scalars
+    return int(ignored), round(float(off) * int(classes), 12)
+
+
+def body(op: Any) -> Any:
+    """Return the NumPy function that an op is on the host."""
+    return op.op.function.__wrapped__
+
+
 KERNELS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         *(keep_mask, masked_scale, relu_forward, relu_backward, sum_rows, gather_rows, sgd_step),
+        *(cross_entropy_forward, cross_entropy_finish, cross_entropy_backward),
     )
 }
 
