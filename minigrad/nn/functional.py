@@ -101,19 +101,20 @@ def dropout(
         return input
     if input.dtype.kind != "f":
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
+    draw = None
     if mask is not None:
         keep = _checked_mask(mask, input.shape)
     elif p == 1:
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
-        draw = (generator or default_generator).keep_mask
-        keep = draw(input.shape, p, device=device_of(_array(input)))
+        begin = (generator or default_generator).begun_mask
+        keep, draw = begin(input.shape, p, device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
-        return ops.masked_scale(input, keep, scale)
+        return ops.masked_scale(input, keep, scale, None, draw)
     if isinstance(input, Variable):
-        return write(input, ops.masked_scale, keep, scale, input.data)
-    return ops.masked_scale(input, keep, scale, input)
+        return write(input, ops.masked_scale, keep, scale, input.data, draw)
+    return ops.masked_scale(input, keep, scale, input, draw)
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:

@@ -9,14 +9,14 @@ import numpy as np
 
 from minigrad import kernels
 from minigrad.device import raise_later, watched
-from minigrad.fused import fused
+from minigrad.fused import fused, launch
 from minigrad.ops.reduction import log_softmax, softmax
 from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, keep, scale: masked_scale(g, keep, scale))  # the forward's own mask
 @fused(kernels.masked_scale)
-def masked_scale(x: Any, keep: Any, scale: float, out: Any = None) -> Any:
+def masked_scale(x: Any, keep: Any, scale: float, out: Any = None, draw: Any = None) -> Any:
     """Return ``x * keep * scale``: dropout, once its mask is drawn.
 
     Args:
@@ -24,7 +24,11 @@ def masked_scale(x: Any, keep: Any, scale: float, out: Any = None) -> Any:
         keep: booleans that broadcast to the shape of x; False drops.
         scale: what the kept elements are multiplied by.
         out: an array to write into, for the in-place form.
+        draw: from `minigrad.Generator.begun_mask`, what ``keep`` is to be filled from; None if it
+            is a mask already.
     """
+    if draw is not None:
+        kernels.keep_mask(launch, keep, *draw)
     y = np.multiply(x, keep, out=out)
     y *= scale
     return y

@@ -74,13 +74,12 @@ def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
         load: compiles CUDA kernels: ``load(source, options, names)`` has a method ``get_function``,
             whose result takes grid, block and arguments, arrays of this module among them.
     """
-    from minigrad import fused, random
-    from minigrad.device import cuda_status
+    from minigrad import device, fused
 
     def look_anew() -> None:
-        cuda_status.cache_clear()
+        device.cuda_status.cache_clear()
+        device._pending.clear()
         fused.launch.forget()
-        random._launch.forget()
 
     global _load
     before = {name: module for name, module in sys.modules.items() if name == "cupy"}

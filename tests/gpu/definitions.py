@@ -25,6 +25,11 @@ def masked_scale(x: Any, keep: Any, y: Any, n: Any, scale: Any) -> None:
     y[...] = dropout.masked_scale_in_numpy(x, keep, scale)
 
 
+def dropout_forward(x: Any, y: Any, keep: Any, n: Any, scale: Any, *draw: Any) -> None:
+    keep_mask(keep, n, *draw)
+    masked_scale(x, keep, y, n, scale)
+
+
 def relu_forward(x: Any, y: Any, n: Any) -> None:
     y[...] = relu.relu_forward_in_numpy(x)
 
@@ -110,7 +115,16 @@ def body(op: Any) -> Any:
 KERNELS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
-        *(keep_mask, masked_scale, relu_forward, relu_backward, sum_rows, gather_rows, sgd_step),
+        *(
+            keep_mask,
+            masked_scale,
+            dropout_forward,
+            relu_forward,
+            relu_backward,
+            sum_rows,
+            gather_rows,
+            sgd_step,
+        ),
         *(cross_entropy_forward, cross_entropy_finish, cross_entropy_backward),
     )
 }
