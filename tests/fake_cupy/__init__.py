@@ -74,11 +74,12 @@ def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
         load: compiles CUDA kernels: ``load(source, options, names)`` has a method ``get_function``,
             whose result takes grid, block and arguments, arrays of this module among them.
     """
-    from minigrad import device, fused
+    from minigrad import fused
+    from minigrad.device import _pending, cuda_status
 
     def look_anew() -> None:
-        device.cuda_status.cache_clear()
-        device._pending.clear()
+        cuda_status.cache_clear()
+        _pending.clear()
         fused.launch.forget()
 
     global _load
