@@ -105,7 +105,8 @@ def masked_scale(
             launch; see `dropout_forward`.
     """
     if draw is not None:
-        return dropout_forward(launch, x, *draw, scale, out, keep)[0]
+        state, threshold = draw
+        return dropout_forward(launch, x, state, threshold, scale, out, keep)[0]
     if not isinstance(scale, float | int):
         raise RefusedError(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     y = np.empty_like(x) if out is None else out
