@@ -11,7 +11,13 @@ IMAGE, CLASSES = 784, 10
 
 
 def training_step(
-    framework: Any, width: int = 256, batch: int = 256, hidden: int = 2, p: float = 0.5
+    framework: Any,
+    width: int = 256,
+    batch: int = 256,
+    hidden: int = 2,
+    p: float = 0.5,
+    device: str = "cpu",
+    compiler: Callable[[Any], Any] = lambda objective: objective,
 ) -> Callable[[], object]:
     """Return a step: forward, backward and update of 784-width-...-width-10 with dropout.
 
@@ -21,21 +27,24 @@ def training_step(
         batch: examples in a step.
         hidden: how many hidden layers.
         p: dropout after each of them.
+        device: where to train.
+        compiler: what the function from a batch to its loss goes through first: ``torch.compile``.
     """
     nn = framework.nn
     layers, inputs = [], IMAGE
     for _ in range(hidden):
         layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(p)]
         inputs = width
-    net = nn.Sequential(*layers, nn.Linear(inputs, CLASSES))
+    net = nn.Sequential(*layers, nn.Linear(inputs, CLASSES)).to(device)
     loss, optimizer = nn.CrossEntropyLoss(), framework.optim.SGD(net.parameters(), lr=0.01)
     rng = np.random.default_rng(0)
-    x = framework.from_numpy(rng.random((batch, IMAGE), np.float32))
-    y = framework.from_numpy(rng.integers(0, CLASSES, batch))
+    x = framework.from_numpy(rng.random((batch, IMAGE), np.float32)).to(device)
+    y = framework.from_numpy(rng.integers(0, CLASSES, batch)).to(device)
+    objective = compiler(lambda x, y: loss(net(x), y))
 
     def run() -> None:
         optimizer.zero_grad()
-        loss(net(x), y).backward()
+        objective(x, y).backward()
         optimizer.step()
 
     return run

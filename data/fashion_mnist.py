@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 import minigrad
 from minigrad import Tensor
 from minigrad.device import device_of, move
-from minigrad.utils.data import DataLoader
+from minigrad.utils.data import DataLoader, gather_scaled
 
 CLASSES = (
     "t-shirt", "trouser", "pullover", "dress", "coat",
@@ -160,8 +160,9 @@ class FashionMNIST:
             shapes (1, 28, 28) and (). X is byte / 255 rounded once, as PyTorch's ToTensor has it:
             multiplying by 1 / 255 would differ in the last bit for 126 of the 256 bytes.
         """
-        x = self.images[index] / np.float32(255)
-        y = self.labels[index].copy()
+        x, y = gather_scaled(self.images, index, 255), self.labels[index]
+        if np.may_share_memory(y, self.labels):  # of one example, or of a slice
+            y = y.copy()
         return minigrad.as_tensor(x[..., None, :, :]), minigrad.as_tensor(y)
 
 

@@ -1,6 +1,6 @@
 """A walk through the engine: a graph is built, shown, differentiated, checked, and again.
 
-    python -m examples.autograd_tour [--svg graph.svg]
+    python -m examples.autograd_tour [--svg graph.svg] [--device cuda]
 
 Every step prints the line that a reader would type, and what it gives.
 """
@@ -20,12 +20,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Take the tour; ``arguments`` default to the command line's."""
     parser = argparse.ArgumentParser(prog="python -m examples.autograd_tour")
     parser.add_argument("--svg", help="also draw the graph into this file (needs graphviz)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     args = parser.parse_args(arguments)
+    try:
+        minigrad.zeros(0, device=args.device)
+    except (RuntimeError, ValueError) as error:
+        parser.exit(1, f"error: {error}\n")
+    leaf = "requires_grad=True)"
+    there = leaf if args.device == "cpu" else f"requires_grad=True, device={args.device!r})"
     names: dict[str, Any] = {"minigrad": minigrad, "np": np, "draw_graph": draw_graph}
     for title, code in STEPS:
         print(f"\n# {title}")
         for line in code.strip().split("\n"):
-            show(line, names)
+            show(line.replace(leaf, there), names)
     if args.svg:
         try:
             draw_graph(names["y"], {"x": names["x"]}).save(args.svg)

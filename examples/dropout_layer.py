@@ -1,6 +1,6 @@
 """What a dropout layer does to sixteen numbers, forward and backward, in training and evaluation.
 
-python -m examples.dropout_layer [--seed N]
+python -m examples.dropout_layer [--seed N] [--device cuda]
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the demonstration; ``arguments`` default to the command line's."""
     parser = argparse.ArgumentParser(prog="python -m examples.dropout_layer")
     parser.add_argument("--seed", type=int, default=0, help="of the masks (default: 0)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     args = parser.parse_args(arguments)
     minigrad.manual_seed(args.seed)
 
-    X = minigrad.arange(16, dtype=minigrad.float32).reshape(2, 8)
+    try:
+        X = minigrad.arange(16, dtype=minigrad.float32, device=args.device).reshape(2, 8)
+    except (RuntimeError, ValueError) as error:
+        parser.exit(1, f"error: {error}\n")
     print(f"X =\n{X}")
     for p in (0.0, 0.5, 1.0):
         print(f"\nfrom scratch, dropout_layer(X, {p}) =\n{dropout_layer(X, p)}")
@@ -40,11 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"X.grad =\n{X.grad}")
 
     print("\nanother call draws another mask; the same seed draws the same again:")
-    print(layer(minigrad.ones(8)))
+    ones = minigrad.ones_like(X[0])
+    print(layer(ones))
     minigrad.manual_seed(args.seed)
-    first = layer(minigrad.ones(8))
+    first = layer(ones)
     minigrad.manual_seed(args.seed)
-    print(first, "==", layer(minigrad.ones(8)))
+    print(first, "==", layer(ones))
 
     layer.eval()
     before = minigrad.random.get_rng_state()

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import kernels
 from minigrad.device import device_of
+from minigrad.fused import fused
 from minigrad.grad_mode import set_grad_enabled
 from minigrad.graph import Node, Variable, wrap
 
@@ -222,7 +224,7 @@ def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node) -> An
     stretched = [lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1]
     axes = (*range(lead), *stretched)
     if axes and not stretched:
-        g = g.sum(axis=axes)
+        g = _summed(g, lead)
     elif axes:
         g = g.sum(axis=axes, keepdims=True)
         g = g.reshape(g.shape[lead:])
@@ -231,6 +233,12 @@ def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node) -> An
             f"{node.name} returned a gradient of shape {given} for an argument of shape {shape}"
         )
     return g if g.dtype == dtype else g.astype(dtype)
+
+
+@fused(kernels.sum_rows)
+def _summed(g: Any, lead: int) -> Any:
+    """Return the sum over the first dimensions."""
+    return g.sum(axis=tuple(range(lead)))
 
 
 def _may_share(piece: Any, g: Any, kept: tuple[Any, ...]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,14 +134,15 @@ def add_at(array: Any, index: Any, values: Any) -> None:
 
 # ------------------------------------------------------------------ what the host waits for
 
-_pending: dict[str, tuple[Any, Exception]] = {}  # by device and message: whether it is to be raised
+#: what is to be looked at with the next thing that is read, and what is to be raised if it is set
+_pending: dict[Any, tuple[Any, Exception | Callable[[int], Exception]]] = {}
 
 
 def fetch(array: Any) -> np.ndarray:
     """Return the array in host memory: itself if it is there already, else a copy, waited for.
 
     Raises:
-        Exception: what was left by `raise_later`, if its condition holds.
+        Exception: what was left by `raise_later` or `watched`, if it was set.
     """
     if isinstance(array, np.ndarray):
         return array
@@ -164,13 +165,27 @@ def raise_later(condition: Any, error: Exception) -> None:
     _pending[key] = condition, error
 
 
+def watched(like: Any, error: Callable[[int], Exception]) -> Any:
+    """Return a word on a GPU, 0 at first; once a kernel has set it, the next thing read raises.
+
+    Args:
+        like: an array of that GPU.
+        error: returns what to raise, given the word (`minigrad.kernels.flag` says what it means).
+            Until the word is read, the same function gets the same word, for no launch.
+    """
+    key = like.data.device_id, error
+    if key not in _pending:
+        _pending[key] = np.zeros_like(like, shape=(1,), dtype=np.uint64), error
+    return _pending[key][0]
+
+
 def raise_pending() -> None:
-    """Raise what `raise_later` has left, if its condition holds; the host waits for the answer."""
+    """Raise what `raise_later` and `watched` have left to be raised; the host waits to know."""
     while _pending:
         condition, error = _pending.pop(next(iter(_pending)))
-        if condition.item():
+        if found := condition.item():
             _pending.clear()
-            raise error
+            raise error if isinstance(error, Exception) else error(found)
 
 
 # ------------------------------------------------------------------ whether there is a GPU

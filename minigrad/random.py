@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels
-from minigrad.device import CPU, compiled, device, device_of, empty, move, raise_later
+from minigrad.device import CPU, device, device_of, empty, move, raise_later
+from minigrad.fused import launch
 from minigrad.graph import Variable, wrap
 
 _WORD = 2**64
-_launch = kernels.Launcher(compiled)
 
 
 class Generator:
@@ -150,10 +150,10 @@ class Generator:
             p: 0 to 1.
             device: where to draw it, and leave it; it is the same mask everywhere.
         """
-        n, threshold = math.prod(shape), round(p * 2**32)
         if device.type != "cpu":
-            state = self._pass((n + 3) // 4)
-            return kernels.keep_mask(_launch, empty(shape, np.bool_, device), state, threshold)
+            keep, draw = self.begun_mask(shape, p, device)
+            return kernels.keep_mask(launch, keep, *draw)
+        n, threshold = math.prod(shape), round(p * 2**32)
         high, low = divmod(threshold, 2**16)  # high is 2¹⁶, which no half reaches, for p = 1
         upper, lower = self.halves(n)
         if low == 0:
@@ -163,6 +163,20 @@ class Generator:
         np.greater(upper, high, out=keep)
         keep[ties] = lower(ties) >= low
         return keep.reshape(shape)
+
+    def begun_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> tuple[Any, Any]:
+        """Return a mask, and what is left to be done to it by `minigrad.ops.masked_scale`.
+
+        On the host that is nothing, and None. On a GPU the mask is memory that is yet to be filled,
+        from a state and a threshold: what applies it draws it too, in one launch.
+
+        Args:
+            shape, p, device: as for `keep_mask`.
+        """
+        if device.type == "cpu":
+            return self.keep_mask(shape, p), None
+        state = self._pass((math.prod(shape) + 3) // 4)
+        return empty(shape, np.bool_, device), (state, round(p * 2**32))
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"

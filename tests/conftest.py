@@ -11,6 +11,7 @@ the line that it prints with a failure.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import sys
@@ -60,6 +61,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def _leaves_everything_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
     with guarded(request.node.nodeid, request.config.option.seed):
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Make a skip a failure where a GPU has to be there and a test of it is skipped."""
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and os.environ.get("MINIGRAD_REQUIRE_GPU") and item.get_closest_marker("gpu"):
+        report.outcome = "failed"
+        report.longrepr = f"MINIGRAD_REQUIRE_GPU is set, but: {report.longrepr[2]}"
+    return report
 
 
 # ------------------------------------------------------------------------- what is said

@@ -262,6 +262,18 @@ def test_without_a_gpu_the_experiment_says_why_it_cannot_use_one(tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(cuda_status()[0], reason="there is a GPU")
+@pytest.mark.parametrize("program", [autograd_tour, dropout_layer])
+def test_without_a_gpu_the_small_programs_say_why_and_how_to_install(
+    program: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with minigrad.fork_rng(), pytest.raises(SystemExit) as exit_:
+        program.main(["--device", "cuda"])
+    printed = capsys.readouterr()
+    assert (exit_.value.code, printed.out) == (1, "")
+    assert printed.err == f"error: cannot use device 'cuda': {cuda_status()[1]}\n"
+
+
 # ------------------------------------------------------------------------- the tour
 
 

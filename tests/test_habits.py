@@ -185,6 +185,27 @@ def test_the_report_says_what_was_missing_and_how_many_tests_were_skipped_for_it
     assert "1 passed, 2 skipped" in out
 
 
+SKIPS = """
+@pytest.mark.gpu
+def test_on_a_gpu():
+    pytest.skip("a tool is missing")
+
+def test_elsewhere():
+    pytest.skip("a tool is missing")
+"""
+
+
+def test_where_a_gpu_is_required_its_tests_cannot_be_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert suite(tmp_path, SKIPS)[0] == pytest.ExitCode.OK
+    monkeypatch.setenv("MINIGRAD_REQUIRE_GPU", "1")
+    status, out = suite(tmp_path, SKIPS)
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "MINIGRAD_REQUIRE_GPU is set, but: Skipped: a tool is missing" in out
+    assert "1 failed, 1 skipped" in out
+
+
 CHARGES = """
 from minigrad.testing.statistics import assert_binomial
 

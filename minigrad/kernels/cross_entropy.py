@@ -1,18 +1,21 @@
-"""Softmax cross-entropy against class indices: the losses, and the gradient found on the way."""
+"""Softmax cross-entropy against class indices: the loss, and its gradient, mostly a launch each."""
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.flag import set_flag, wrong_index
+from minigrad.kernels.flag import index_in, set_flag
 from minigrad.kernels.launch import (
     NULL,
     Launcher,
     Layout,
     Plan,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -28,47 +31,90 @@ _LABELS = ("int", "long long")
 SOURCE = Source(
     "cross_entropy.cu",
     (
-        *(f"cross_entropy_rows<{t}, {label}>" for t in _FLOATS for label in _LABELS),
-        *(f"cross_entropy_reduce<{t}>" for t in _FLOATS),
-        *(f"cross_entropy_backward<{t}>" for t in _FLOATS),
+        *(f"cross_entropy_forward<{t}, {label}>" for t in _FLOATS for label in _LABELS),
+        *(f"cross_entropy_finish<{t}>" for t in _FLOATS),
+        *(f"cross_entropy_divisor<{t}, {label}>" for t in _FLOATS for label in _LABELS),
+        *(f"cross_entropy_backward<{t}, {label}>" for t in _FLOATS for label in _LABELS),
     ),
 )
+_THREADS, _WARPS = 1024, 32
+_ONE_BLOCK = 512  # rows, of 32 classes each, that one block is quick enough for
+_MOST_BLOCKS = 256
+_COUNTED_BY_ALL = 16384  # rows up to which each block of the backward kernel counts them itself
 
 
-def cross_entropy_rows_in_numpy(
+def cross_entropy_forward_in_numpy(
     x: np.ndarray,
     labels: np.ndarray,
     wrong: np.ndarray,
     weight: np.ndarray | None = None,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Define `cross_entropy_rows`.
+    reduction: str = "mean",
+) -> np.ndarray:
+    """Define `cross_entropy_forward`.
 
     With q_c = weight_c ((1 - ε) [c = label] + ε/C), and q = 0 where the label is ignored, the loss
-    of a row is -Σ_c q_c log softmax(x)_c and its gradient softmax(x) Σ_c q_c - q.
+    of a row is -Σ_c q_c log softmax(x)_c. A label out of range makes it NaN. A mean divides by the
+    weights of the labels; over nothing it is NaN.
     """
-    dim = min(x.ndim - 1, 1)
+    rows, q, bad, counts = _shares(x, labels, weight, ignore_index, label_smoothing)
+    set_flag(wrong, labels[bad])
+    log_p = rows - rows.max(-1, keepdims=True)
+    log_p = log_p - np.log(np.exp(log_p).sum(-1, keepdims=True))
+    losses = np.where(bad, np.nan, -(q * np.where(q == 0, 0, log_p)).sum(-1)).astype(x.dtype)
+    if reduction == "none":
+        return losses
+    total, count = losses.sum(), counts.sum()
+    if reduction == "mean":
+        total = total / count if count else x.dtype.type(np.nan)
+    return np.asarray(total)
+
+
+def cross_entropy_backward_in_numpy(
+    g: np.ndarray,
+    x: np.ndarray,
+    labels: np.ndarray,
+    weight: np.ndarray | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> np.ndarray:
+    """Define `cross_entropy_backward`: (softmax(x) Σ_c q_c - q) g / divisor.
+
+    The divisor is that of the mean, and 1 if there is none or it is 0. A label out of range makes
+    zeros.
+    """
+    rows, q, bad, counts = _shares(x, labels, weight, ignore_index, label_smoothing)
+    e = np.exp(rows - rows.max(-1, keepdims=True))
+    count = counts.sum() if reduction == "mean" else 1
+    factor = g / count if count else g
+    gradient = (e / e.sum(-1, keepdims=True) * q.sum(-1, keepdims=True) - q) * factor[..., None]
+    gradient[bad] = 0
+    return np.ascontiguousarray(np.moveaxis(gradient, -1, _class_dim(x.shape)), dtype=x.dtype)
+
+
+def _shares(
+    x: np.ndarray,
+    labels: np.ndarray,
+    weight: np.ndarray | None,
+    ignore_index: int,
+    label_smoothing: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return x with its classes last, q, which labels are wrong, and what each row counts."""
+    dim = _class_dim(x.shape)
     classes = x.shape[dim]
-    rows = np.moveaxis(x, dim, -1)  # a view whose last dimension is that of the classes
     counted = labels != ignore_index
     bad = counted & ((labels < 0) | (labels >= classes))
-    set_flag(wrong, labels[bad])
     hot = labels[..., None] == np.arange(classes)
     q = hot * (1 - label_smoothing) + label_smoothing / classes
-    q = (q * counted[..., None] * (1 if weight is None else weight)).astype(x.dtype)
-    y = rows - rows.max(-1, keepdims=True)
-    total = np.exp(y).sum(-1, keepdims=True)
-    losses = -(q * np.where(q == 0, 0, y - np.log(total))).sum(-1)
-    gradient = np.exp(y) / total * q.sum(-1, keepdims=True) - q
+    q = q * counted[..., None] * (1 if weight is None else weight)
     counts = np.ones(classes, x.dtype) if weight is None else weight
     counts = np.where(counted & ~bad, counts[np.where(bad | ~counted, 0, labels)], 0)
-    losses = np.where(bad, np.nan, losses).astype(x.dtype)
-    gradient[bad] = 0
-    return losses, counts.astype(x.dtype), np.ascontiguousarray(np.moveaxis(gradient, -1, dim))
+    return np.moveaxis(x, dim, -1), q.astype(x.dtype), bad, counts.astype(x.dtype)
 
 
-def cross_entropy_rows(
+def cross_entropy_forward(
     launch: Launcher,
     x: Any,
     labels: Any,
@@ -76,174 +122,147 @@ def cross_entropy_rows(
     weight: Any = None,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
-) -> tuple[Any, Any, Any]:
-    """Return losses and gradient in one launch; see `cross_entropy_rows_in_numpy`.
+    reduction: str = "mean",
+) -> Any:
+    """Return the loss; see `cross_entropy_forward_in_numpy`. Two launches if there are many rows.
 
     Args:
         launch: what launches.
         x: logits, float32 or float64, (N, C), (C,) or (N, C, d1, ...), C being at least 1.
         labels: int32 or int64, in the shape of x without C.
-        wrong: a flag (`minigrad.kernels.flag`) that labels out of range set; their losses are NaN
-            and their gradients zeros.
+        wrong: a flag (`minigrad.kernels.flag`) that labels out of range set; their losses are NaN.
         weight: (C,), in the dtype of x, a factor for each class; None for ones.
         ignore_index: the label of rows that do not count.
         label_smoothing: ε, 0 to 1.
-
-    Returns:
-        The losses, in the shape of labels; what each row counts in a mean, in the same shape; and
-        the gradient of each loss with respect to its row of x, in the shape of x.
+        reduction: ``"mean"``, ``"sum"``, or ``"none"`` for the losses, in the shape of labels.
     """
-    plan = _rows_plan(
-        layout(x),
-        layout(labels),
-        layout(wrong),
-        None if weight is None else layout(weight),
-        ignore_index,
-        label_smoothing,
-    )
-    losses = empty(x, labels.shape)
-    counts, gradient = np.empty_like(losses), np.empty_like(x)
+    settings = ignore_index, label_smoothing, reduction
+    by = None if weight is None else layout(weight)
+    plan, finish = _forward_plans(layout(x), layout(labels), layout(wrong), by, *settings)
     weight = NULL if weight is None else weight
-    launch(plan, (x, labels, weight, losses, counts, gradient, wrong))
-    return losses, counts, gradient
+    if reduction == "none":
+        losses = empty(x, labels.shape)
+        launch(plan, (x, labels, weight, losses, NULL, NULL, wrong))
+        return losses
+    loss = empty(x, ())
+    if finish is None:
+        launch(plan, (x, labels, weight, NULL, loss, NULL, wrong))
+        return loss
+    sums = np.empty_like(x, shape=(plan.grid[0], 2), dtype=np.float64)
+    launch(plan, (x, labels, weight, NULL, NULL, sums, wrong))
+    launch(finish, (sums, loss))
+    return loss
 
 
 @planned
-def _rows_plan(
+def _forward_plans(
     x: Layout,
     labels: Layout,
     wrong: Layout,
     weight: Layout | None,
     ignore_index: int,
     label_smoothing: float,
-) -> Plan:
-    name, (dtype, shape, *_) = "cross_entropy_rows", x
-    check(name, x=x, labels=labels, wrong=wrong, weight=weight)
-    t = c_name(name, "x", x, *_FLOATS)
-    label = c_name(name, "labels", labels, *_LABELS)
-    rest, classes, inner = _split(shape)
-    if classes == 0:
-        raise ValueError(f"{name} needs logits of at least one class, got shape {shape}")
-    check_is(name, "labels", labels, labels[0], rest)
+    reduction: str,
+) -> tuple[Plan, Plan | None]:
+    name, mean = "cross_entropy_forward", np.bool_(reduction == "mean")
+    t, label, rows, classes, inner = _checked(name, x, labels, weight, wrong=wrong)
     check_is(name, "wrong", wrong, np.uint64, (1,))
-    if weight is not None:
-        check_is(name, "weight", weight, dtype, (classes,))
-    rows, off = math.prod(rest), label_smoothing / classes
-    return Plan(
-        SOURCE,
-        f"{name}<{t}, {label}>",
-        (groups(rows, 4),),
-        (4 * 32,),  # a warp for each row
-        (
-            *(np.int64(n) for n in (rows, classes, inner, ignore_index)),
-            *(np.float64(q) for q in (1 - label_smoothing + off, off)),
-        ),
-    )
-
-
-def _split(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
-    """Return the shape without its classes, their number, and how far apart they stand."""
-    dim = min(len(shape) - 1, 1)
-    return shape[:dim] + shape[dim + 1 :], shape[dim], math.prod(shape[dim + 1 :])
-
-
-def cross_entropy_reduce_in_numpy(
-    losses: np.ndarray, counts: np.ndarray, mean: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Define `cross_entropy_reduce`: Σ losses / divisor, the divisor being Σ counts or 1.
-
-    Of nothing the mean is NaN, and the divisor 1: gradients are zeros then, not NaN.
-    """
-    total, count = losses.sum(), counts.sum()
-    if mean and count == 0:
-        total = losses.dtype.type(np.nan)
-    divisor = count if mean and count else losses.dtype.type(1)
-    return np.asarray(total / divisor), np.asarray(divisor)
-
-
-def cross_entropy_reduce(launch: Launcher, losses: Any, counts: Any, mean: bool) -> tuple[Any, Any]:
-    """Return the sum or mean of losses, in an order that never changes.
-
-    Args:
-        launch: what launches.
-        losses, counts: from `cross_entropy_rows`.
-        mean: whether to divide by the sum of counts.
-
-    Returns:
-        The loss, 0-d, and what it was divided by, 0-d; see `cross_entropy_reduce_in_numpy`.
-    """
-    plan = _reduce_plan(layout(losses), layout(counts), mean)
-    loss, divisor = empty(losses, ()), empty(losses, ())
-    launch(plan, (losses, counts, loss, divisor))
-    return loss, divisor
-
-
-@planned
-def _reduce_plan(losses: Layout, counts: Layout, mean: bool) -> Plan:
-    name, (dtype, shape, *_) = "cross_entropy_reduce", losses
-    check(name, losses=losses, counts=counts)
-    t = c_name(name, "losses", losses, *_FLOATS)
-    check_is(name, "counts", counts, dtype, shape)
-    scalars = (np.int64(math.prod(shape)), np.bool_(mean))
-    return Plan(SOURCE, f"{name}<{t}>", (1,), (1024,), scalars)
-
-
-def cross_entropy_backward_in_numpy(
-    g: np.ndarray, gradient: np.ndarray, divisor: np.ndarray | None = None
-) -> np.ndarray:
-    """Define `cross_entropy_backward`: gradient · (g / divisor), g spread along the classes."""
-    if g.ndim:
-        g = np.expand_dims(g, min(gradient.ndim - 1, 1))
-    return np.asarray(gradient * (g if divisor is None else g / divisor))
+    blocks = min(groups(rows, _WARPS), _MOST_BLOCKS)
+    if reduction != "none" and rows * groups(classes, 32) <= _ONE_BLOCK:
+        blocks = 1  # also for no rows: they too have a mean
+    scalars = _scalars(rows, classes, inner, ignore_index, label_smoothing)
+    plan = Plan(SOURCE, f"{name}<{t}, {label}>", (blocks,), (_THREADS,), (*scalars, mean))
+    if reduction == "none" or blocks == 1:
+        return plan, None
+    more = np.int32(blocks), mean
+    return plan, Plan(SOURCE, f"cross_entropy_finish<{t}>", (1,), (256,), more)
 
 
 def cross_entropy_backward(
-    launch: Launcher, g: Any, gradient: Any, divisor: Any = None, out: Any = None
+    launch: Launcher,
+    g: Any,
+    x: Any,
+    labels: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
 ) -> Any:
     """Return the gradient of the logits; see `cross_entropy_backward_in_numpy`.
 
     Args:
         launch: what launches.
-        g: the gradient that flows in: 0-d, or one number for each row, in the shape of the labels.
-        gradient: from `cross_entropy_rows`.
-        divisor: from `cross_entropy_reduce`; None for losses that were not reduced.
-        out: an array to write into, ``gradient`` itself included.
+        g: the gradient that flows in, in the dtype of x: 0-d, or with ``reduction="none"`` in the
+            shape of labels.
+        x, labels, weight, ignore_index, label_smoothing, reduction: as of `cross_entropy_forward`.
     """
-    out = np.empty_like(gradient) if out is None else out
-    by = None if divisor is None else layout(divisor)
-    plan = _backward_plan(layout(g), layout(gradient), by, layout(out))
-    launch(plan, (g, gradient, NULL if divisor is None else divisor, out))
-    return out
+    settings = ignore_index, label_smoothing, reduction
+    by = None if weight is None else layout(weight)
+    count, plan = _backward_plans(layout(g), layout(x), layout(labels), by, *settings)
+    weight, divisor = NULL if weight is None else weight, NULL
+    if count is not None:
+        divisor = empty(x, ())
+        launch(count, (labels, weight, divisor))
+    dx = np.empty_like(x)
+    launch(plan, (g, x, labels, weight, divisor, dx))
+    return dx
 
 
 @planned
-def _backward_plan(g: Layout, gradient: Layout, divisor: Layout | None, out: Layout) -> Plan:
-    name, (dtype, shape, *_) = "cross_entropy_backward", gradient
-    check(name, g=g, gradient=gradient, divisor=divisor, out=out)
-    t = c_name(name, "gradient", gradient, *_FLOATS)
-    rest, classes, inner = _split(shape)
-    check_is(name, "g", g, dtype, rest if g[1] else ())
-    check_is(name, "out", out, dtype, shape)
-    if divisor is not None:
-        check_is(name, "divisor", divisor, dtype, ())
-    n = math.prod(shape)
-    scalars = (np.int64(n), np.int64(classes), np.int64(inner), np.bool_(len(g[1]) > 0))
-    return Plan(SOURCE, f"{name}<{t}>", (groups(n, 256),), (256,), scalars)
+def _backward_plans(
+    g: Layout,
+    x: Layout,
+    labels: Layout,
+    weight: Layout | None,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
+) -> tuple[Plan | None, Plan]:
+    name, mean, each = "cross_entropy_backward", reduction == "mean", reduction == "none"
+    t, label, rows, classes, inner = _checked(name, x, labels, weight, g=g)
+    check_is(name, "g", g, x[0], labels[1] if each else ())
+    scalars = _scalars(rows, classes, inner, ignore_index, label_smoothing)
+    more = (*scalars, np.bool_(each), np.bool_(mean))
+    grid, block = (groups(rows, _WARPS),), (_THREADS,)
+    plan = Plan(SOURCE, f"{name}<{t}, {label}>", grid, block, more)
+    if not mean or rows <= _COUNTED_BY_ALL:
+        return None, plan
+    these = np.int64(rows), np.int64(classes), np.int64(ignore_index)
+    return Plan(SOURCE, f"cross_entropy_divisor<{t}, {label}>", (1,), block, these), plan
 
 
-def raise_wrong_label(wrong: Any, classes: int, ignore_index: int = -100) -> None:
-    """Raise if a flag says that a label was out of range; this waits for the device.
+def _checked(
+    name: str, x: Layout, labels: Layout, weight: Layout | None, **more: Layout
+) -> tuple[str, str, int, int, int]:
+    """Return the C types of x and labels, and numbers: rows, classes, elements between classes."""
+    dtype, shape, *_ = x
+    check(name, x=x, labels=labels, weight=weight, **more)
+    t, label = c_name(name, "x", x, *_FLOATS), c_name(name, "labels", labels, *_LABELS)
+    dim = _class_dim(shape)
+    if not shape or shape[dim] == 0:
+        raise RefusedError(f"{name} needs logits of at least one class, got shape {shape}")
+    check_is(name, "labels", labels, labels[0], shape[:dim] + shape[dim + 1 :])
+    if weight is not None:
+        check_is(name, "weight", weight, dtype, (shape[dim],))
+    return t, label, math.prod(labels[1]), shape[dim], math.prod(shape[dim + 1 :])
 
-    Args:
-        wrong: the flag that `cross_entropy_rows` was given, once or often.
-        classes, ignore_index: for the message.
 
-    Raises:
-        IndexError: there was such a label.
-    """
-    label = wrong_index(wrong)
-    if label is not None:
-        raise IndexError(
-            f"Target {label} is out of bounds: expected class indices from 0 to {classes - 1}, or "
-            f"ignore_index={ignore_index}"
-        )
+def _scalars(
+    rows: int, classes: int, inner: int, ignore_index: int, label_smoothing: float
+) -> tuple[np.generic, ...]:
+    off = label_smoothing / classes
+    numbers = (np.int64(n) for n in (rows, classes, inner, ignore_index))
+    return (*numbers, np.float64(1 - label_smoothing + off), np.float64(off))
+
+
+def _class_dim(shape: tuple[int, ...]) -> int:
+    return min(len(shape) - 1, 1)
+
+
+@functools.cache
+def wrong_label(classes: int, ignore_index: int) -> Callable[[int], IndexError]:
+    """Return a function that gives the error for the word of a flag that a label has set."""
+    return lambda word: IndexError(
+        f"Target {index_in(word)} is out of bounds: expected class indices from 0 to "
+        f"{classes - 1}, or ignore_index={ignore_index}"
+    )

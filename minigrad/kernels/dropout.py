@@ -12,6 +12,7 @@ from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -89,16 +90,25 @@ def masked_scale_in_numpy(x: np.ndarray, keep: np.ndarray, scale: float) -> np.n
     return y
 
 
-def masked_scale(launch: Launcher, x: Any, keep: Any, scale: float, out: Any = None) -> Any:
+def masked_scale(
+    launch: Launcher, x: Any, keep: Any, scale: float, out: Any = None, draw: Any = None
+) -> Any:
     """Return ``x * keep * scale``; see `masked_scale_in_numpy`.
 
     Args:
         launch: what launches.
         x: float16, float32 or float64.
         keep: booleans of the shape of x.
-        scale: rounded to the dtype of x.
+        scale: a number, rounded to the dtype of x.
         out: an array like x to write into, x itself included.
+        draw: None, or the state and threshold of a mask to be drawn into ``keep`` in the same
+            launch; see `dropout_forward`.
     """
+    if draw is not None:
+        state, threshold = draw
+        return dropout_forward(launch, x, state, threshold, scale, out, keep)[0]
+    if not isinstance(scale, float | int):
+        raise RefusedError(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     y = np.empty_like(x) if out is None else out
     launch(_scale_plan(layout(x), layout(keep), layout(y), scale), (x, keep, y))
     return y
@@ -129,6 +139,7 @@ def dropout_forward(
     threshold: int,
     scale: float,
     out: Any = None,
+    keep: Any = None,
 ) -> tuple[Any, Any]:
     """Draw a mask and apply it in one launch; see `dropout_forward_in_numpy`.
 
@@ -138,21 +149,23 @@ def dropout_forward(
         state, threshold: as for `keep_mask`.
         scale: what kept elements are multiplied by, rounded to the dtype of x.
         out: an array like x to write into, x itself included.
+        keep: booleans in the shape of x to write into.
 
     Returns:
         ``x * keep * scale``, and the keep mask, which `masked_scale` takes on the way back.
     """
     y = np.empty_like(x) if out is None else out
-    keep = np.empty_like(x, dtype=_BOOL)
-    plan = _forward_plan(layout(x), layout(y), scale)
+    keep = np.empty_like(x, dtype=_BOOL) if keep is None else keep
+    plan = _forward_plan(layout(x), layout(y), layout(keep), scale)
     launch(plan, (x, y, keep), _draw(state, threshold))
     return y, keep
 
 
 @planned
-def _forward_plan(x: Layout, out: Layout, scale: float) -> Plan:
+def _forward_plan(x: Layout, out: Layout, keep: Layout, scale: float) -> Plan:
     name, (dtype, shape, *_) = "dropout_forward", x
-    check(name, x=x, out=out)
+    check(name, x=x, out=out, keep=keep)
+    check_is(name, "keep", keep, np.bool_, shape)
     t = c_name(name, "x", x, *_FLOATS)
     check_is(name, "out", out, dtype, shape)
     return _plan(f"{name}<{t}>", x, _LANES, dtype.type(scale))

@@ -17,10 +17,14 @@ def new_flag(like: Any) -> Any:
     return np.zeros_like(like, shape=(1,), dtype=np.uint64)
 
 
+def index_in(word: int) -> int:
+    """Return the index that a flag's word stands for."""
+    return word - 2**64 if word >= 2**63 else word
+
+
 def wrong_index(flag: Any) -> int | None:
     """Return an index that was out of range, or None; this waits for the device."""
-    value = int(flag[0])
-    return (value - 2**64 if value >= 2**63 else value) or None
+    return index_in(int(flag[0])) or None
 
 
 def set_flag(flag: Any, wrong: Any) -> None:

@@ -3,19 +3,20 @@
 using u64 = unsigned long long;
 using i64 = long long;
 
-// out[i, j] = data[index[i], j] / divisor. An index out of range makes a row of NaN, and `wrong`
-// remembers it: the largest such index, with negative ones above all others. 0 stands for none.
+// out[i, j] = data[index[i], j] / divisor, where -1 stands for the last row, as in NumPy. An index out
+// of range makes a row of NaN, and `wrong` remembers it: the largest such index, with negative ones
+// above all others. 0 stands for none.
 //
 // A block has a piece of one row of the batch.
 template <typename Index>
 __global__ void gather_rows(const unsigned char* data, const Index* index, float* out, u64* wrong,
                             i64 rows, i64 columns, float divisor) {
     const i64 i = blockIdx.x, j = (i64)blockIdx.y * blockDim.x + threadIdx.x;
-    const i64 row = index[i];
+    const i64 asked = index[i], row = asked < 0 ? asked + rows : asked;
     if (j >= columns) return;
     if (row < 0 || row >= rows) {
         out[i * columns + j] = __uint_as_float(0x7fc00000);
-        if (j == 0) atomicMax(wrong, (u64)row);
+        if (j == 0) atomicMax(wrong, (u64)asked);
         return;
     }
     out[i * columns + j] = (float)data[row * columns + j] / divisor;

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.flag import set_flag, wrong_index
+from minigrad.kernels.flag import index_in, set_flag
 from minigrad.kernels.launch import (
     Launcher,
     Layout,
     Plan,
+    RefusedError,
     Source,
     c_name,
     check,
@@ -31,7 +34,7 @@ def gather_rows_in_numpy(
     data: np.ndarray, index: np.ndarray, wrong: np.ndarray, divisor: float = 255.0
 ) -> np.ndarray:
     """Define `gather_rows`: data[index] / divisor in float32; NaN for an index out of range."""
-    bad = (index < 0) | (index >= len(data))
+    bad = (index < -len(data)) | (index >= len(data))
     set_flag(wrong, index[bad])
     out = data[np.where(bad, 0, index)] / np.float32(divisor)
     out[bad] = np.nan
@@ -44,7 +47,7 @@ def gather_rows(launch: Launcher, data: Any, index: Any, wrong: Any, divisor: fl
     Args:
         launch: what launches.
         data: uint8, (n, ...), n being at least 1.
-        index: int32 or int64, 1-D, from 0 to n - 1.
+        index: int32 or int64, 1-D, from -n to n - 1.
         wrong: a flag (`minigrad.kernels.flag`) that indices out of range set; their rows are NaN.
         divisor: what bytes are divided by.
 
@@ -65,7 +68,7 @@ def _plan(data: Layout, index: Layout, wrong: Layout, divisor: float) -> Plan:
     t = c_name(name, "index", index, *_INDICES)
     check_is(name, "wrong", wrong, np.uint64, (1,))
     if len(batch) != 1 or not shape or shape[0] == 0:
-        raise ValueError(
+        raise RefusedError(
             f"{name} needs data with rows and a 1-D index, got shapes {shape} and {batch}"
         )
     columns = math.prod(shape[1:])
@@ -74,16 +77,9 @@ def _plan(data: Layout, index: Layout, wrong: Layout, divisor: float) -> Plan:
     return Plan(SOURCE, f"{name}<{t}>", grid, (_THREADS,), scalars)
 
 
-def raise_wrong_row(wrong: Any, rows: int) -> None:
-    """Raise if a flag says that an index was out of range; this waits for the device.
-
-    Args:
-        wrong: the flag that `gather_rows` was given, once or often.
-        rows: for the message.
-
-    Raises:
-        IndexError: there was such an index.
-    """
-    index = wrong_index(wrong)
-    if index is not None:
-        raise IndexError(f"row {index} is out of bounds: expected indices from 0 to {rows - 1}")
+@functools.cache
+def wrong_row(rows: int) -> Callable[[int], IndexError]:
+    """Return a function that gives the error for the word of a flag that `gather_rows` has set."""
+    return lambda word: IndexError(
+        f"index {index_in(word)} is out of bounds for a data set of {rows} examples"
+    )

@@ -78,6 +78,13 @@ class Plan(NamedTuple):
     scalars: tuple[np.generic, ...] = ()
 
 
+class RefusedError(TypeError, ValueError):
+    """What a kernel was given is not what it takes: another dtype or shape, a view, a host's array.
+
+    Nothing was launched; `minigrad.fused` lets NumPy's function have the arguments then.
+    """
+
+
 #: Makes a function of layouts and settings remember its plans.
 planned = functools.lru_cache(maxsize=1024)
 
@@ -109,6 +116,11 @@ class Launcher:
             function = self._functions.get(plan.kernel) or self._function(plan)
             function(plan.grid, plan.block, arrays + plan.scalars + more)
 
+    def forget(self) -> None:
+        """Compile everything anew when it is next needed, by what compiles then."""
+        self._modules.clear()
+        self._functions.clear()
+
     def _function(self, plan: Plan) -> Function:
         file = plan.source.file
         if file not in self._modules:
@@ -134,8 +146,17 @@ Layout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...], bool, int]
 
 
 def layout(array: Any) -> Layout:
-    """Return what a plan has to know of an array."""
-    return array.dtype, array.shape, array.flags.c_contiguous, array.data.device_id
+    """Return what a plan has to know of an array.
+
+    Raises:
+        RefusedError: it is no array of a device.
+    """
+    try:
+        return array.dtype, array.shape, array.flags.c_contiguous, array.data.device_id
+    except AttributeError:
+        raise RefusedError(
+            f"a kernel needs arrays of a device, got {type(array).__name__}"
+        ) from None
 
 
 def check(kernel: str, **arrays: Layout | None) -> None:
@@ -146,13 +167,13 @@ def check(kernel: str, **arrays: Layout | None) -> None:
         arrays: by the names that the caller knows them by; None for one that is left out.
 
     Raises:
-        ValueError: one is not C-contiguous.
+        RefusedError: one is not C-contiguous.
         RuntimeError: they are on different devices.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
     for name, (_, shape, contiguous, _) in given.items():
         if not contiguous:
-            raise ValueError(
+            raise RefusedError(
                 f"{kernel} needs a C-contiguous {name}, got a view of shape {shape} that is not; "
                 "make a .copy()"
             )
@@ -175,12 +196,12 @@ def c_name(kernel: str, name: str, array: Layout, *allowed: str) -> str:
         allowed: the C types that will do.
 
     Raises:
-        TypeError: it is none of them.
+        RefusedError: it is none of them.
     """
     found = C_NAMES.get(array[0], "")
     if found not in allowed:
         known = " or ".join(dtype.name for dtype, c in C_NAMES.items() if c in allowed)
-        raise TypeError(f"{kernel} needs {name} of dtype {known}, got {array[0]}")
+        raise RefusedError(f"{kernel} needs {name} of dtype {known}, got {array[0]}")
     return found
 
 
@@ -188,10 +209,9 @@ def check_is(kernel: str, name: str, array: Layout, dtype: Any, shape: tuple[int
     """Raise unless an array has that very dtype and shape.
 
     Raises:
-        TypeError: the dtype is another.
-        ValueError: the shape is another.
+        RefusedError: the dtype or the shape is another.
     """
     if array[0] != dtype:
-        raise TypeError(f"{kernel} needs {name} of dtype {np.dtype(dtype)}, got {array[0]}")
+        raise RefusedError(f"{kernel} needs {name} of dtype {np.dtype(dtype)}, got {array[0]}")
     if array[1] != shape:
-        raise ValueError(f"{kernel} needs {name} of shape {shape}, got {array[1]}")
+        raise RefusedError(f"{kernel} needs {name} of shape {shape}, got {array[1]}")

@@ -38,8 +38,8 @@ TENSORS = np.dtype(
     align=True,
 )
 
-#: Parameter, gradient and buffer, as layouts and as addresses; whether the buffer is to be filled.
-Entry: TypeAlias = tuple[Layout, Layout, Layout | None, int, int, int, bool]
+#: Of a parameter, its gradient and its buffer.
+Trio: TypeAlias = tuple[Layout, Layout, Layout | None]
 
 
 def sgd_step_in_numpy(
@@ -70,8 +70,7 @@ def sgd_step(
     gradients: Sequence[Any],
     buffers: Sequence[Any] | None = None,
     fresh: Sequence[bool] = (),
-    *,
-    lr: float,
+    lr: float = 1e-3,
     momentum: float = 0.0,
     dampening: float = 0.0,
     weight_decay: float = 0.0,
@@ -99,23 +98,31 @@ def sgd_step(
         has = "no buffers" if buffers is None else "buffers"
         raise ValueError(f"sgd_step takes buffers with momentum only: got {has}, and {momentum=}")
     fresh = fresh or [False] * len(parameters)
-    tensors = []
-    for p, g, b, new in zip(parameters, gradients, buffers or parameters, fresh, strict=True):
-        held = None if buffers is None else layout(b)
-        address = 0 if buffers is None else b.data.ptr
-        tensors.append((layout(p), layout(g), held, p.data.ptr, g.data.ptr, address, new))
-    for dtype, plan, table in _plans(tuple(tensors)):
+    held = buffers or [None] * len(parameters)
+    trios = tuple(
+        (layout(p), layout(g), None if b is None else layout(b))
+        for p, g, b in zip(parameters, gradients, held, strict=True)
+    )
+    for dtype, plan, table, members in _plans(trios):
+        for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
+            if arrays is not None:
+                table[name][: len(members)] = [arrays[i].data.ptr for i in members]
+        table["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
-        launch(plan, (table,), settings)
+        launch(plan, (table,), settings)  # copies the table: it can be used again
 
 
-@functools.lru_cache(maxsize=16)  # memory pools hand out the same addresses step after step
-def _plans(tensors: tuple[Entry, ...]) -> list[tuple[np.dtype[Any], Plan, np.ndarray]]:
-    """Return the launches that serve these tensors: dtype, plan, and the ``Tensors`` for it."""
+@functools.lru_cache(maxsize=64)
+def _plans(
+    trios: tuple[Trio, ...],
+) -> list[tuple[np.dtype[Any], Plan, np.ndarray, list[int]]]:
+    """Return the launches that serve these tensors.
+
+    Each is a dtype, a plan, a ``Tensors`` that lacks its addresses, and which tensors it is for.
+    """
     name = "sgd_step"
-    kinds: dict[str, list[Entry]] = {}
-    for tensor in tensors:
-        p, g, b, *_ = tensor
+    kinds: dict[str, list[int]] = {}
+    for i, (p, g, b) in enumerate(trios):
         dtype, shape, *_ = p
         check(name, parameter=p, gradient=g, buffer=b)
         t = c_name(name, "parameters", p, "float", "double")
@@ -123,25 +130,18 @@ def _plans(tensors: tuple[Entry, ...]) -> list[tuple[np.dtype[Any], Plan, np.nda
         if b is not None:
             check_is(name, "buffers", b, dtype, shape)
         if math.prod(shape):
-            kinds.setdefault(t, []).append(tensor)
+            kinds.setdefault(t, []).append(i)
     plans = []
     for t, kind in kinds.items():
         for some in (kind[i : i + _TENSORS] for i in range(0, len(kind), _TENSORS)):
-            table, blocks = _table(some)
-            plan = Plan(SOURCE, f"{name}<{t}>", (blocks,), (256,), (np.int32(len(some)),))
-            plans.append((some[0][0][0], plan, table))
+            table, n = np.zeros((), TENSORS), len(some)
+            sizes = [math.prod(trios[i][0][1]) for i in some]
+            table["size"][:n] = sizes
+            table["first_block"][1 : n + 1] = np.cumsum([groups(size, _CHUNK) for size in sizes])
+            blocks = int(table["first_block"][n])
+            plan = Plan(SOURCE, f"{name}<{t}>", (blocks,), (256,), (np.int32(n),))
+            plans.append((trios[some[0]][0][0], plan, table, some))
     return plans
-
-
-def _table(tensors: Sequence[Entry]) -> tuple[np.ndarray, int]:
-    """Return the kernel's argument of type ``Tensors``, and how many blocks it asks for."""
-    table, n = np.zeros((), TENSORS), len(tensors)
-    sizes = [math.prod(p[1]) for p, *_ in tensors]
-    table["size"][:n] = sizes
-    table["first_block"][1 : n + 1] = np.cumsum([groups(size, _CHUNK) for size in sizes])
-    for i, name in enumerate(("parameter", "gradient", "buffer", "fresh"), start=3):
-        table[name][:n] = [tensor[i] for tensor in tensors]
-    return table, int(table["first_block"][n])
 
 
 @planned

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.device import device_of, raise_later
+from minigrad.device import device_of
 from minigrad.graph import Variable
 from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
-from minigrad.ops.neural import class_dim, class_shares
+from minigrad.ops.neural import check_labels, class_dim, class_shares
 from minigrad.random import Generator, default_generator
 
 __all__ = [
@@ -101,19 +101,20 @@ def dropout(
         return input
     if input.dtype.kind != "f":
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
+    draw = None
     if mask is not None:
         keep = _checked_mask(mask, input.shape)
     elif p == 1:
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
-        draw = (generator or default_generator).keep_mask
-        keep = draw(input.shape, p, device=device_of(_array(input)))
+        begin = (generator or default_generator).begun_mask
+        keep, draw = begin(input.shape, p, device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
-        return ops.masked_scale(input, keep, scale)
+        return ops.masked_scale(input, keep, scale, None, draw)
     if isinstance(input, Variable):
-        return write(input, ops.masked_scale, keep, scale, input.data)
-    return ops.masked_scale(input, keep, scale, input)
+        return write(input, ops.masked_scale, keep, scale, input.data, draw)
+    return ops.masked_scale(input, keep, scale, input, draw)
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
@@ -172,7 +173,7 @@ def cross_entropy(
             q = q * _per_class(weight, input.ndim, dim)
         count: Any = math.prod(input.shape) / classes
         return _reduce(ops.softmax_cross_entropy(input, q, dim), reduction, count)
-    labels, weight = _labels_and_weight(input, target, weight, ignore_index)
+    labels, weight = _labels_and_weight(input, target, weight)
     options = ignore_index, label_smoothing, reduction
     return ops.class_cross_entropy(input, labels, weight, *options)
 
@@ -192,7 +193,8 @@ def nll_loss(
         weight, ignore_index, reduction: as for `cross_entropy`, which also says what is raised.
     """
     check_reduction(reduction)
-    labels, weight = _labels_and_weight(input, target, weight, ignore_index)
+    labels, weight = _labels_and_weight(input, target, weight)
+    check_labels(labels, input.shape[class_dim(input)], ignore_index)
     q, count = class_shares(_array(input), labels, weight, ignore_index, 0.0)
     losses = -(ops.where(q == 0, 0, input) * q).sum(axis=class_dim(input))
     return _reduce(losses, reduction, count)
@@ -247,34 +249,17 @@ def _check_shapes(what: str, got: Sequence[int], expected: Sequence[int]) -> Non
         raise ValueError(f"expected {what} of shape {tuple(expected)}, got {tuple(got)}")
 
 
-def _labels_and_weight(input: Any, target: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
-    """Return class indices and weights as arrays, having looked at both.
-
-    Raises:
-        IndexError: a label that counts is out of range; if it is on a GPU, later.
-    """
+def _labels_and_weight(input: Any, target: Any, weight: Any) -> tuple[Any, Any]:
+    """Return class indices and weights as arrays, having looked at their shapes and dtypes."""
     dim, classes = class_dim(input), input.shape[class_dim(input)]
     _check_shapes("class indices", target.shape, input.shape[:dim] + input.shape[dim + 1 :])
     labels = _array(target)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"expected class indices as integers, got {labels.dtype}")
-    _check_labels(labels, classes, ignore_index)
     if weight is None:
         return labels, None
     _check_shapes("a weight for each class", weight.shape, (classes,))
     return labels, _array(weight)
-
-
-def _check_labels(labels: Any, classes: int, ignore_index: int) -> None:
-    on_host = isinstance(labels, np.ndarray)
-    if on_host and not (labels.astype(np.uint64) >= classes).any():  # negative ones are huge there
-        return
-    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
-    bounds = f"expected class indices from 0 to {classes - 1}, or ignore_index={ignore_index}"
-    if not on_host:
-        raise_later(wrong.any(), IndexError(f"A target is out of bounds: {bounds}"))
-    elif wrong.any():
-        raise IndexError(f"Target {labels[wrong][0]} is out of bounds: {bounds}")
 
 
 def _array(t: Any) -> Any:

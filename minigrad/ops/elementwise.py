@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import kernels
+from minigrad.fused import fused
 from minigrad.table import differentiable
 
 
@@ -83,7 +85,13 @@ def floor(x: Any) -> Any:
     return np.floor(x).astype(x.dtype, copy=False)  # NumPy 2.0 makes floats of integers
 
 
-@differentiable(x=lambda g, y: g * (y > 0))
+@fused(kernels.relu_backward)
+def _where_positive(g: Any, y: Any) -> Any:
+    return g * (y > 0)
+
+
+@differentiable(x=lambda g, y: _where_positive(g, y))
+@fused(kernels.relu_forward)
 def relu(x: Any, out: Any = None) -> Any:
     """Return max(x, 0); at 0 the gradient is 0.
 

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import kernels
+from minigrad.device import raise_later, watched
+from minigrad.fused import fused, launch
 from minigrad.ops.reduction import log_softmax, softmax
 from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, keep, scale: masked_scale(g, keep, scale))  # the forward's own mask
-def masked_scale(x: Any, keep: Any, scale: float, out: Any = None) -> Any:
+@fused(kernels.masked_scale)
+def masked_scale(x: Any, keep: Any, scale: float, out: Any = None, draw: Any = None) -> Any:
     """Return ``x * keep * scale``: dropout, once its mask is drawn.
 
     Args:
@@ -20,7 +24,11 @@ def masked_scale(x: Any, keep: Any, scale: float, out: Any = None) -> Any:
         keep: booleans that broadcast to the shape of x; False drops.
         scale: what the kept elements are multiplied by.
         out: an array to write into, for the in-place form.
+        draw: from `minigrad.Generator.begun_mask`, what ``keep`` is to be filled from; None if it
+            is a mask already.
     """
+    if draw is not None:
+        kernels.keep_mask(launch, keep, *draw)
     y = np.multiply(x, keep, out=out)
     y *= scale
     return y
@@ -46,6 +54,13 @@ def softmax_cross_entropy(x: Any, q: Any, dim: int) -> Any:
     return -(q * np.where(q == 0, 0, log_p)).sum(axis=dim)
 
 
+def _class_cross_entropy_launched(
+    launch: Any, x: Any, labels: Any, weight: Any, ignore_index: int, *options: Any
+) -> Any:
+    wrong = watched(x, kernels.wrong_label(x.shape[class_dim(x)], ignore_index))
+    return kernels.cross_entropy_forward(launch, x, labels, wrong, weight, ignore_index, *options)
+
+
 @differentiable(
     x=lambda g, x, labels, weight, ignore_index, label_smoothing, reduction: (
         _class_cross_entropy_gradient(
@@ -53,6 +68,7 @@ def softmax_cross_entropy(x: Any, q: Any, dim: int) -> Any:
         )
     )
 )
+@fused(_class_cross_entropy_launched)
 def class_cross_entropy(
     x: Any,
     labels: Any,
@@ -73,7 +89,11 @@ def class_cross_entropy(
         label_smoothing: ε from 0 to 1.
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: weighted by the weights of the labels; of
             nothing the mean is NaN, and its gradient zeros.
+
+    Raises:
+        IndexError: a label that counts is out of range; if it is on a GPU, later.
     """
+    check_labels(labels, x.shape[class_dim(x)], ignore_index)
     log_p = _classes_first(x)
     log_p -= log_p.max(axis=0)
     log_p -= np.log(np.exp(log_p).sum(axis=0))
@@ -105,6 +125,7 @@ def class_cross_entropy(
         v, g, x, labels, weight, ignore_index, label_smoothing, reduction
     ),
 )
+@fused(kernels.cross_entropy_backward)
 def _class_cross_entropy_gradient(
     g: Any,
     x: Any,
@@ -166,6 +187,19 @@ def _to_logits(
 def class_dim(x: Any) -> int:
     """Return the dimension of the classes in logits (C,), (N, C) or (N, C, d1, ...)."""
     return 0 if x.ndim == 1 else 1
+
+
+def check_labels(labels: Any, classes: int, ignore_index: int) -> None:
+    """Raise IndexError if a label that counts is out of range: at once, or later from a GPU."""
+    on_host = isinstance(labels, np.ndarray)
+    if on_host and not (labels.astype(np.uint64) >= classes).any():  # negative ones are huge there
+        return
+    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
+    bounds = f"expected class indices from 0 to {classes - 1}, or ignore_index={ignore_index}"
+    if not on_host:
+        raise_later(wrong.any(), IndexError(f"A target is out of bounds: {bounds}"))
+    elif wrong.any():
+        raise IndexError(f"Target {labels[wrong][0]} is out of bounds: {bounds}")
 
 
 def class_shares(

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from minigrad import kernels
+from minigrad.fused import fused
+from minigrad.graph import wrap
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensor import Tensor
 
@@ -62,26 +67,70 @@ class SGD(Optimizer):
     def step(self) -> None:
         """Change every parameter that has a gradient."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, group)
+            if moving := [p for p in group["params"] if p.grad is not None]:
+                self._step(moving, group)
 
-    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
-        g = p.grad.data
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + float(group["weight_decay"]) * p.data
-        if momentum := float(group["momentum"]):
-            state = self.state.setdefault(p, {})
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = p.grad.detach().clone()
-                b = state["momentum_buffer"].data
+    def _step(self, moving: list[Tensor], group: dict[str, Any]) -> None:
+        momentum = float(group["momentum"])
+        buffers, fresh = None, []
+        if momentum:
+            known = [self.state.get(p, {}).get("momentum_buffer") for p in moving]
+            fresh = [b is None for b in known]
+            buffers = [
+                np.empty_like(p.data) if b is None else b.data
+                for p, b in zip(moving, known, strict=True)
+            ]
+        update(
+            [p.data for p in moving],
+            [p.grad.data for p in moving],
+            buffers,
+            fresh,
+            float(group["lr"]),
+            momentum,
+            float(group["dampening"]),
+            float(group["weight_decay"]),
+            group["nesterov"],
+            group["maximize"],
+        )
+        for i, p in enumerate(moving):
+            p._version.count += 1
+            if buffers is not None and fresh[i]:
+                self.state.setdefault(p, {})["momentum_buffer"] = wrap(buffers[i])
+
+
+@fused(kernels.sgd_step)
+def update(
+    parameters: list[Any],
+    gradients: list[Any],
+    buffers: list[Any] | None,
+    fresh: list[bool],
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    """Change parameters and their momentum buffers in place, by a step of `SGD`.
+
+    Args:
+        parameters, gradients: arrays, alike in pairs.
+        buffers: an array for each parameter; None, and only then, without momentum.
+        fresh: for each buffer, whether it is yet to be filled; what it holds is not read then.
+        lr, momentum, dampening, weight_decay, nesterov, maximize: as of `SGD`.
+    """
+    for i, p in enumerate(parameters):
+        g = -gradients[i] if maximize else gradients[i]
+        if weight_decay:
+            g = g + weight_decay * p
+        if buffers is not None:
+            b = buffers[i]
+            if fresh[i]:
                 b[...] = g
             else:
-                b = state["momentum_buffer"].data
                 b *= momentum
-                b += (1 - float(group["dampening"])) * g
-            g = g + momentum * b if group["nesterov"] else b
-        p.data -= float(group["lr"]) * g
-        p._version.count += 1
+                b += (1 - dampening) * g
+            g = g + momentum * b if nesterov else b
+        g = lr * g
+        p -= g
+        del g  # before the next is computed: one product of memory at a time

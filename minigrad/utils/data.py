@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minigrad.device import CPU, device, move
+from minigrad import kernels
+from minigrad.device import CPU, device, move, watched
+from minigrad.fused import fused
+from minigrad.kernels import Launcher
 from minigrad.random import Generator, randperm
 from minigrad.tensor import Tensor
 
@@ -53,6 +56,24 @@ class TensorDataset:
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         return tuple(t[index] for t in self.tensors)
+
+
+def _gathered(launch: Launcher, data: Any, index: Any, divisor: float) -> Any:
+    wrong = watched(data, kernels.wrong_row(len(data)))
+    return kernels.gather_rows(launch, data, index, wrong, divisor)
+
+
+@fused(_gathered)
+def gather_scaled(data: Any, index: Any, divisor: float) -> Any:
+    """Return examples that are kept as bytes as floats: ``data[index] / divisor``, rounded once.
+
+    Args:
+        data: uint8, an array whose first dimension is that of the examples.
+        index: an int, a slice, or an array of integers that lives where the data does. On a GPU,
+            one that is out of range raises IndexError with the next thing that is read.
+        divisor: what the bytes are divided by, in float32.
+    """
+    return data[index] / np.float32(divisor)
 
 
 class DataLoader:

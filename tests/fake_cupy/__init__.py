@@ -74,17 +74,23 @@ def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
         load: compiles CUDA kernels: ``load(source, options, names)`` has a method ``get_function``,
             whose result takes grid, block and arguments, arrays of this module among them.
     """
-    from minigrad.device import cuda_status
+    from minigrad import fused
+    from minigrad.device import _pending, cuda_status
+
+    def look_anew() -> None:
+        cuda_status.cache_clear()
+        _pending.clear()
+        fused.launch.forget()
 
     global _load
     before = {name: module for name, module in sys.modules.items() if name == "cupy"}
     outer, _load = _load, load
     sys.modules["cupy"] = sys.modules[__name__]
-    cuda_status.cache_clear()
+    look_anew()
     try:
         yield sys.modules[__name__]
     finally:
         _load = outer
         del sys.modules["cupy"]
         sys.modules.update(before)
-        cuda_status.cache_clear()
+        look_anew()

@@ -31,6 +31,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.fixture
+def fake() -> Iterator[Backend]:
+    """The fake CuPy, for what is counted there and nowhere else."""
+    with fake_cupy.installed(Definitions):
+        yield FAKE
+
+
 @pytest.fixture(
     scope="module",
     params=[pytest.param(FAKE, id="fake"), pytest.param(GPU, id="gpu", marks=pytest.mark.gpu)],

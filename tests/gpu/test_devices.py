@@ -248,9 +248,7 @@ def test_copying_into_a_tensor_moves_and_the_gradient_moves_back() -> None:
     assert source.grad.tolist() == [4, 4, 4]
 
 
-def test_a_second_gpu_is_another_device(backend: Backend) -> None:
-    if not backend.fake:
-        pytest.skip("needs two GPUs")
+def test_a_second_gpu_is_another_device(fake: Backend) -> None:
     there, _ = pair()
     other = there.to("cuda:1")
     assert (str(other.device), str(there.device)) == ("cuda:1", "cuda:0")

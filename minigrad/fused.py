@@ -1,0 +1,56 @@
+"""One launch for many: a CUDA kernel under a function of arrays, for those that are on a GPU.
+
+    @fused(kernels.relu)
+    def relu(x, out=None):
+        return np.maximum(x, 0, out=out)
+
+The function stays what is meant. It runs on NumPy's arrays, which costs them one comparison, on
+tensors, which record what it computes, and on whatever the kernel refuses: another dtype, a view
+that is not contiguous. So no op asks where its arrays are, and a kernel may be as narrow as it
+likes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minigrad.device import compiled, is_array
+from minigrad.kernels.launch import Launcher, RefusedError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+launch = Launcher(compiled)
+
+
+def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
+    """Let a kernel do what a function does, if its first argument is on a GPU.
+
+    Args:
+        kernel: a wrapper from `minigrad.kernels`. It takes `launch` and then the arguments of the
+            function, all by position, and raises `RefusedError` before anything is launched.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def run(first: Any, *more: Any) -> Any:
+            if type(first) is not np.ndarray and _on_gpu(first):
+                try:
+                    return kernel(launch, first, *more)
+                except RefusedError:
+                    pass
+            return function(first, *more)
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def _on_gpu(value: Any) -> bool:
+    """Return whether an array, or the first in a list of arrays, is on a GPU."""
+    if isinstance(value, list):
+        return bool(value) and _on_gpu(value[0])
+    return is_array(value) and not isinstance(value, np.ndarray)
