@@ -26,6 +26,7 @@ ENGINE = [
     f"minigrad.{name}"
     for name in ("device", "grad_mode", "graph", "call", "table", "inplace", "autograd")
 ]
+LAUNCHING = ("minigrad.fused", "minigrad.kernels")
 
 
 def modules() -> dict[str, Path]:
@@ -185,13 +186,20 @@ def test_imports_within_the_package_run_one_way() -> None:
 
 def test_the_engine_knows_no_op_and_no_tensor() -> None:
     for i, name in enumerate(ENGINE):
-        assert dependencies(name) <= set(ENGINE[:i]), name
+        assert dependencies(name) <= {*ENGINE[:i], *LAUNCHING}, name
+
+
+def test_what_launches_kernels_knows_nothing_of_the_engine() -> None:
+    assert dependencies("minigrad.fused") <= {"minigrad.device", "minigrad.kernels.launch"}
+    for name in MODULES:
+        if name.startswith("minigrad.kernels"):
+            assert all(d.startswith("minigrad.kernels") for d in dependencies(name)), name
 
 
 def test_ops_import_the_table_and_each_other_only() -> None:
     ops = [name for name in MODULES if name.startswith("minigrad.ops")]
     assert len(ops) > 5
-    allowed = {*ops, "minigrad.table", "minigrad.graph", "minigrad.device"}
+    allowed = {*ops, *LAUNCHING, "minigrad.table", "minigrad.graph", "minigrad.device"}
     for name in ops:
         assert dependencies(name) <= allowed, name
 
