@@ -111,8 +111,9 @@ def call_of(op: Any) -> Callable[..., Any]:
             spellings += REQUIRED.format(name=name, op=op.name) if default is MISSING else ""
     values = "".join(f"_value_{name}, " for name in names)
     versions = "".join(f"_version_{name}, " for name in names)
+    own = op.name if op.name.isidentifier() else "call"  # a lambda has no name to define
     text = CALL.format(
-        name=op.name,
+        name=own,
         signature=", ".join([*signature, *(["*", *keywords] if keywords else [])]),
         spellings=spellings,
         arguments="".join(ARGUMENT.format(name=name, bit=1 << i) for i, name in enumerate(names)),
@@ -129,7 +130,7 @@ def call_of(op: Any) -> Callable[..., Any]:
         "_settled": _settled, "_version_of": _version_of,
         "_with_numbers_moved": _with_numbers_moved,
     }  # fmt: skip
-    return compiled(text, op.name, ours)
+    return compiled(text, own, ours)
 
 
 def keeper(parameters: Sequence[str], arrays: Sequence[str], shapes: Sequence[str]) -> Any:
