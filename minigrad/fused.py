@@ -36,13 +36,13 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
-        def run(first: Any, *more: Any) -> Any:
-            if type(first) is not np.ndarray and _on_gpu(first):
-                try:
-                    return kernel(launch, first, *more)
-                except RefusedError:
-                    pass
-            return function(first, *more)
+        def run(*args: Any) -> Any:  # a signature of its own would cost NumPy's arrays more
+            if type(args[0]) is np.ndarray or not _on_gpu(args[0]):
+                return function(*args)
+            try:
+                return kernel(launch, *args)
+            except RefusedError:
+                return function(*args)
 
         return run  # type: ignore[return-value]
 
