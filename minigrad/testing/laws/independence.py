@@ -233,7 +233,7 @@ def _shift_detects() -> int:
     return drawn - overlap
 
 
-@law("Neighbouring seeds give independent masks, not the same ones shifted or a call later.",
+@law("Neighbouring seeds give masks of their own, not the same ones shifted.",
      ("seed",), ALPHA, _seeds_detects)  # fmt: skip
 def seeds(trial: Trial) -> None:
     first = int(trial.rng.integers(2**32 - SEEDS))
