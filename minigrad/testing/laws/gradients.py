@@ -55,7 +55,7 @@ def backward_scale(trial: Trial) -> None:
             check_same(trial.gradient(result, x, g), dx, "the gradient, asked for again")
 
 
-@law("Under no_grad nothing changes: in training it drops, with the mask of its seed.",
+@law("Under no_grad nothing changes: in training it drops, with its seed's mask.",
      ("no_grad",))  # fmt: skip
 def no_grad(trial: Trial) -> None:
     assert trial.framework.no_grad
