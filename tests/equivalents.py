@@ -92,5 +92,21 @@ EQUIVALENT = {
         "for i, n in enumerate(shape)] → "
         "[np.arange(n, like=indices).reshape([-2 if j == i else 1 for j in range(ndim)]) "
         "for i, n in enumerate(shape)]",
+        "class_shares: [-1 if i == dim else 1 for i in range(x.ndim)] → "
+        "[-2 if i == dim else 1 for i in range(x.ndim)]",
+        "_places: np.where(counted, labels, 0).reshape(-1) → "
+        "np.where(counted, labels, 0).reshape(-2)",
+        "_class_cross_entropy_gradient: (counted.reshape(-1), counted.sum()) → "
+        "(counted.reshape(-2), counted.sum())",
+        "_class_cross_entropy_gradient: g.reshape(-1) → g.reshape(-2)",
+    ),
+    "what flows into a gradient of x has the shape and dtype of x": (
+        "_to_logits: class_dim(x) → class_dim(v)",
+        "_to_logits: class_shares(x, labels, weight, ignored, smoothing) → "
+        "class_shares(v, labels, weight, ignored, smoothing)",
+    ),
+    "of nothing, what is divided is 0 or NaN, whatever it is divided by": (
+        "_divisor: np.where(count == 0, 1, count).astype(like.dtype) → "
+        "np.where(count == 0, 2, count).astype(like.dtype)",
     ),
 }

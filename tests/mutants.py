@@ -1,8 +1,9 @@
 """Wrong derivatives, made from right ones: each formula of the table, with one thing changed.
 
-A formula is an entry of the table, or a private function that entries call. Changed is one node of
-its syntax tree: a sign is lost, an operand missing, an argument taken for another, and so on
-(`_mistakes`). An entry as a whole is also negated, scaled, made zero and transposed (`_WHOLE`).
+A formula is an entry of the table, or a function that entries call and that is no public op.
+Changed is one node of its syntax tree: a sign is lost, an operand missing, an argument taken for
+another, and so on (`_mistakes`). An entry as a whole is also negated, scaled, made zero and
+transposed (`_WHOLE`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from minigrad import ops
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,12 +44,12 @@ _LIBRARIES = ("np", "math", "itertools")
 
 @dataclass(frozen=True)
 class Formula:
-    """An entry of the table of derivatives, or a private function that entries call.
+    """An entry of the table of derivatives, or a function that entries call, but no public op.
 
     Attributes:
         module: its file, relative to the repository.
-        owner: the function that has the entry, mostly an op; or the private function itself.
-        entry: the argument that the derivative is for, or "each"; "" for a private function.
+        owner: the function that has the entry, mostly an op; or the function itself.
+        entry: the argument that the derivative is for, or "each"; "" for a function.
         node: its syntax tree.
         arrays: the names that its names may be mistaken for.
         outer: the function that the entry is made within, where it does not stand in a decorator.
@@ -127,7 +130,7 @@ def formulas(module: str) -> list[Formula]:
             if isinstance(inner, ast.Lambda) and inner.args.args[0].arg == "g":
                 found.append(Formula(module, name, "each", inner, (), outer=function))
     called: list[str] = []
-    while more := [n for f in found for n in _private(f.node, functions) if n not in called]:
+    while more := [n for f in found for n in _helpers(f.node, functions) if n not in called]:
         called += more[:1]
         function = functions[more[0]]
         arrays = tuple(a.arg for a in function.args.args if len(a.arg) == 1)
@@ -147,10 +150,10 @@ def _written_out(function: ast.FunctionDef) -> ast.expr:
     return ast.parse(f"lambda {names}: {function.name}({names})", mode="eval").body
 
 
-def _private(node: ast.AST, functions: dict[str, ast.FunctionDef]) -> list[str]:
-    """Return the names of the module's private functions that a formula calls, in order."""
+def _helpers(node: ast.AST, functions: dict[str, ast.FunctionDef]) -> list[str]:
+    """Return the names of the module's functions that a formula calls, in order; not of its ops."""
     names = [n.id for part in _computed(node) for n in ast.walk(part) if isinstance(n, ast.Name)]
-    return [name for name in names if name in functions and name.startswith("_")]
+    return [name for name in names if name in functions and name not in ops.__all__]
 
 
 def _computed(node: ast.AST) -> list[ast.AST]:

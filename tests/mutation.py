@@ -51,6 +51,7 @@ CALLERS = {
     "_scatter": ("getitem",),
     "_scatter_along": ("take_along_dim",),
     "_join": ("concatenate", "stack"),
+    "_class_cross_entropy_gradient": ("class_cross_entropy",),
 }
 PATIENCE = 120  # seconds of computing, after which a mutant that makes the tests hang is killed
 
@@ -148,7 +149,7 @@ def chosen(items: Sequence[pytest.Item], trial: Trial) -> list[pytest.Item]:
     if trial.mutant is None:
         return own
     formula = trial.mutant.formula
-    if formula.entry:  # a private function is tested by all ops of its file
+    if formula.entry:  # a function that entries call is tested by all ops of its file
         names = CALLERS.get(formula.owner, (formula.owner,))
         own = [item for item in own if op_of(item) in (None, *names)]
     return sorted(own, key=lambda item: not re.search("gradient|derivative", item.name))
@@ -186,16 +187,16 @@ PAGE = """\
 # The tests of the derivatives, tested
 
 Each formula in the table of derivatives is changed in one place, in all the ways of the second
-table, and the tests of its op have to fail. A formula is an entry of the table, or a private
-function that entries call.
+table, and the tests of its op have to fail. A formula is an entry of the table, or a function
+that entries call and that is no public op.
 
-Mutants: {all}. Killed by the tests: {killed}. Alive: {alive}. The other {equivalent} compute the
-same as the right formula, for the reasons at the end.
+Of {all} mutants the tests kill {killed}; {alive} live, and {equivalent} compute the same as the
+right formula, for the reasons at the end.
 
     {command}
 
-Not here: the gradient of a move between devices (`minigrad/tensor.py`), which only a machine with a
-GPU computes.
+Not in it: the gradient of a move between devices (`minigrad/tensor.py`), which only a machine with
+a GPU computes.
 """
 
 
@@ -245,14 +246,14 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--op", help="only the formulas of this op or private function")
+    parser.add_argument("--op", help="only the formulas of this op or function")
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants at a time")
     parser.add_argument("--out", type=Path, help="where to write the report to")
     args = parser.parse_args()
 
     found = [f for module in TESTS for f in formulas(module) if args.op in (None, f.owner)]
     if not found:
-        parser.error(f"no op or private function with a derivative is called {args.op!r}")
+        parser.error(f"no formula of a derivative belongs to {args.op!r}")
     trials = [Trial(TESTS[f.module], mutant) for f in found for mutant in mutants(f)]
     sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in trials)]
     start = time.monotonic()

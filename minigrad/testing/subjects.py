@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,7 @@ class Framework:
         gradient: (y, x, g) -> the gradient of sum(g · y) with respect to x, as an array; None if y
             does not depend on x as far as the framework knows. The graph is kept, so that it can be
             asked for again. None for a framework without gradients.
+        no_grad: return a context within which nothing is recorded. None as for ``gradient``.
         layers: return the namespace of ``Module``, ``Sequential`` and ``ModuleList``.
     """
 
@@ -48,6 +50,7 @@ class Framework:
     state: Callable[[], Any]
     set_state: Callable[[Any], Any]
     gradient: Callable[[Any, Any, np.ndarray], np.ndarray | None] | None = None
+    no_grad: Callable[[], AbstractContextManager[Any]] | None = None
     layers: Callable[[], Any] | None = None
 
     def array(self, tensor: Any) -> np.ndarray:
@@ -111,6 +114,12 @@ def _torch_set_state(state: bytes) -> None:
     torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
 
 
+def _torch_no_grad() -> AbstractContextManager[Any]:
+    import torch
+
+    return torch.no_grad()
+
+
 def _torch_layers() -> Any:
     import torch.nn
 
@@ -133,12 +142,12 @@ def _numpy_set_state(state: tuple[Any, ...]) -> None:
 
 MINIGRAD = Framework(
     "minigrad", _minigrad_tensor, _minigrad_memory, minigrad.manual_seed, get_rng_state,
-    set_rng_state, _minigrad_gradient, lambda: nn,
+    set_rng_state, _minigrad_gradient, minigrad.no_grad, lambda: nn,
 )  # fmt: skip
 #: imported when first used
 TORCH = Framework(
     "torch", _torch_tensor, _torch_memory, _torch_seed, _torch_state, _torch_set_state,
-    _torch_gradient, _torch_layers,
+    _torch_gradient, _torch_no_grad, _torch_layers,
 )  # fmt: skip
 #: arrays for tensors, no gradients; its randomness is that of ``np.random.rand``
 NUMPY = Framework(

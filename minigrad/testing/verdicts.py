@@ -68,7 +68,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         f"Verdict: not a correct dropout. {_laws(len(broken))} broken, {hold} hold{rest}.",
         f"Begin with {broken[0]!r}"
         + (f", then {', '.join(map(repr, broken[1:]))}" if broken[1:] else "")
-        + f". A correct dropout breaks one with a probability of at most {alpha:.0e}.",
+        + f". A correct dropout breaks one with a probability of at most {alpha:.2g}.",
     ]
     if not hold:
         lines.append("None holds: does it take this framework's tensors? See --framework.")
@@ -92,6 +92,6 @@ def table_of_laws(laws: Iterable[Law]) -> str:
         "",
         "alpha: the probability that a correct dropout breaks the law; 0 where none is given.",
         "detects: what is seen with a probability of at least 1 - 1e-06.",
-        f"All laws together: {total:.0e}.",
+        f"All laws together: {total:.2g}.",
     ]
     return "\n".join(lines)

@@ -48,18 +48,20 @@ def classifications(draw: st.DrawFn) -> Any:
 
 @st.composite
 def labelled(draw: st.DrawFn) -> Any:
-    """Draw logits, their labels (-7 counts for nothing), and every option of the loss."""
+    """Draw logits, their labels, and every option of the loss; a class may count for nothing."""
     shape = draw(shapes(min_dims=1))
     dim = min(len(shape) - 1, 1)
     classes = max(shape[dim], 1)
     shape = (*shape[:dim], classes, *shape[dim + 1 :])
-    some = st.integers(0, classes - 1) | st.just(-7)
+    ignored = draw(st.sampled_from([-7, -7, 0]))
+    some = st.integers(0, classes - 1) | st.just(ignored)
     labels = draw(hnp.arrays(np.int64, shape[:dim] + shape[dim + 1 :], elements=some))
     weights = hnp.arrays(np.float64, classes, elements=st.floats(0.25, 2))
-    means = ["mean"] * bool((labels != -7).any())  # of nothing it is NaN
+    means = ["mean"] * bool((labels != ignored).any())  # of nothing it is NaN
     return [shape], {
         "labels": labels,
         "weight": draw(st.none() | weights),
+        "ignore_index": ignored,
         "label_smoothing": draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
         "reduction": draw(st.sampled_from([*means, "sum", "none"])),
     }
@@ -67,12 +69,12 @@ def labelled(draw: st.DrawFn) -> Any:
 
 def of_labels(m: Any, x: Any, labels: Any, weight: Any, **options: Any) -> Any:
     weight = None if weight is None else weight.astype(x.dtype)
-    return m.class_cross_entropy(x, labels, weight, -7, **options)
+    return m.class_cross_entropy(x, labels, weight, **options)
 
 
 def of_labels_in_pytorch(t: Any, x: Any, labels: Any, weight: Any, **options: Any) -> Any:
     weight = None if weight is None else weight.to(x.dtype)
-    return t.nn.functional.cross_entropy(x, labels, weight, ignore_index=-7, **options)
+    return t.nn.functional.cross_entropy(x, labels, weight, **options)
 
 
 CASES = {
@@ -172,6 +174,59 @@ def test_floats_keep_their_dtype(dtype: str) -> None:
         for y in (dropped, loss):
             assert y.dtype == dtype
             assert minigrad.grad(y.sum(), x)[0].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_loss_of_labels_keeps_its_dtype(
+    dtype: str, weight: Any, smoothing: float, reduction: str
+) -> None:
+    x, labels = MINIGRAD.leaf(np.ones((2, 3), dtype)), np.array([0, 2])
+    loss = minigrad.class_cross_entropy(x, labels, weight, -100, smoothing, reduction)
+    (dx,) = minigrad.grad(loss.sum(), x, create_graph=True)
+    (ddx,) = minigrad.grad(dx.sum(), x)
+    assert {loss.dtype, dx.dtype, ddx.dtype} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 0.5, 2.0, 0.25]])
+@pytest.mark.parametrize("ignored", [-7, 2])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("labels", [[3, 2, 1, 0, 3], [[3, 2], [1, 0], [2, 3]], 3])
+def test_every_option_of_the_loss_of_labels_has_pytorchs_value_and_first_two_gradients(
+    labels: Any, weight: Any, ignored: int, smoothing: float, reduction: str
+) -> None:
+    rng = np.random.default_rng(0)
+    options = {"labels": np.array(labels), "weight": weight and np.array(weight)}
+    options |= {"ignore_index": ignored, "label_smoothing": smoothing, "reduction": reduction}
+    shape = options["labels"].shape
+    logits, v = rng.normal(size=(2, *shape[:1], 4, *shape[1:]))
+    g = rng.normal(size=shape if reduction == "none" else ())
+    results = []
+    for m, call in (MINIGRAD, of_labels), (pytorch(), of_labels_in_pytorch):
+        x = m.leaf(logits)
+        loss = call(m.module, x, **m.constants(options))
+        (dx,) = m.grad((loss * m.tensor(np.array(g))).sum(), x, create_graph=True)
+        (ddx,) = m.grad((dx * m.tensor(v)).sum(), x)
+        results.append([to_array(t) for t in (loss, dx, ddx)])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])])
+@pytest.mark.parametrize("labels", [np.array([-7, -7]), np.empty(0, np.int64)])
+def test_the_mean_loss_of_nothing_is_nan_and_its_derivatives_are_zeros(
+    labels: Any, weight: Any
+) -> None:
+    x = MINIGRAD.leaf(np.ones((len(labels), 3)))
+    loss = minigrad.class_cross_entropy(x, labels, weight, ignore_index=-7)
+    assert math.isnan(loss.item())
+    (dx,) = minigrad.grad(loss, x, create_graph=True)
+    (ddx,) = minigrad.grad(dx, x, minigrad.ones(dx.shape, dtype=np.float64))
+    np.testing.assert_array_equal(to_array(dx), np.zeros(x.shape), strict=True)
+    np.testing.assert_array_equal(to_array(ddx), np.zeros(x.shape), strict=True)
 
 
 def test_masked_scale_writes_where_it_is_told() -> None:

@@ -4,16 +4,16 @@
 values                ``support`` ``p_zero`` ``p_one`` ``bad_p`` ``evaluation`` ``dtype`` ``shape``
                       ``nonfinite`` ``input_untouched`` ``aliasing`` ``inplace`` ``boundary``
                       ``containers``
-gradients             ``backward_mask`` ``backward_scale``
+gradients             ``backward_mask`` ``backward_scale`` ``no_grad``
 replay                ``seed`` ``state``
 how often             ``rate`` ``positions`` ``unbiased`` ``variance`` ``counts``
-independence          ``units`` ``calls`` ``layers`` ``streams`` ``blind``
+independence          ``units`` ``calls`` ``layers`` ``streams`` ``seeds`` ``blind``
 ====================  ==========================================================================
 """
 
 from minigrad.testing.laws.frequencies import counts, positions, rate, unbiased, variance
-from minigrad.testing.laws.gradients import backward_mask, backward_scale
-from minigrad.testing.laws.independence import blind, calls, layers, streams, units
+from minigrad.testing.laws.gradients import backward_mask, backward_scale, no_grad
+from minigrad.testing.laws.independence import blind, calls, layers, seeds, streams, units
 from minigrad.testing.laws.law import ALPHA, BrokenLaw, Law, Trial
 from minigrad.testing.laws.replay import seed, state
 from minigrad.testing.laws.values import (
@@ -38,10 +38,10 @@ LAWS: dict[str, Law] = {
     for law in (
         *(support, p_zero, p_one, bad_p, evaluation, dtype, shape, nonfinite),
         *(input_untouched, aliasing, inplace, boundary, containers),
-        *(backward_mask, backward_scale),
+        *(backward_mask, backward_scale, no_grad),
         *(seed, state),
         *(rate, positions, unbiased, variance, counts),
-        *(units, calls, layers, streams, blind),
+        *(units, calls, layers, streams, seeds, blind),
     )
 }
 

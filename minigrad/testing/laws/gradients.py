@@ -1,7 +1,11 @@
-"""Laws of the gradient: backward is forward, with the same mask and the same scale."""
+"""Laws of the gradient: backward is forward, with the same mask and the same scale.
+
+And forward does not depend on whether there will be a backward.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -49,3 +53,32 @@ def backward_scale(trial: Trial) -> None:
             if not dx.any():
                 raise BrokenLaw(f"p = {p:g}: the gradient is 0 everywhere")
             check_same(trial.gradient(result, x, g), dx, "the gradient, asked for again")
+
+
+@law("Under no_grad nothing changes: in training it drops, with its seed's mask.",
+     ("no_grad",))  # fmt: skip
+def no_grad(trial: Trial) -> None:
+    assert trial.framework.no_grad
+    for p in 0.1, 0.3, 0.5, 0.9:
+        array = trial.numbers(SHAPE)
+        x, masks, seed = trial.tensor(array), [], trial.reseed()
+        for recording in True, False, True:
+            trial.seed(seed)
+            with contextlib.nullcontext() if recording else trial.framework.no_grad():
+                _, y = trial.apply(x, p)
+            masks.append(y == 0)
+            if not recording:
+                trial.last_call += ", under no_grad"
+                if not masks[1].any():
+                    raise BrokenLaw(
+                        f"p = {p:g}, training, under no_grad: expected noise, but nothing was "
+                        "dropped: does it take what is not recorded for evaluation?"
+                    )
+                check_support(y, array, p)
+        differ = int((masks[0] != masks[1]).sum())
+        if differ and (masks[0] == masks[2]).all():  # if not, the law of the seed will say so
+            raise BrokenLaw(
+                f"p = {p:g}, training: the same seed should give the same mask under no_grad as "
+                f"when recording (checkpointing lives on that), but {differ} of {array.size} "
+                "places differ"
+            )

@@ -7,6 +7,7 @@ tested exactly, and one Fourier transform counts them all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -203,6 +204,56 @@ def streams(trial: Trial) -> None:
         (rows[:STREAMS], rows[STREAMS:], f"p = 0.2: the first {STREAMS} streams and those after"),
     ):
         assert_independent(a, b, STREAMS_ALPHA, what)
+
+
+SEEDS = 16  # that follow each other
+SEED_CALLS, SEED_MASK = 2, (32, 512)
+SEED_ROWS, SEED_N = SEEDS * SEED_CALLS, SEED_MASK[0] * SEED_MASK[1]
+SEEDS_ALPHA = ALPHA / 2
+
+
+def _seeds_detects() -> str:
+    one = _pairs_detect(SEED_N, SEED_ROWS * (SEED_ROWS - 1) // 2, SEEDS_ALPHA)
+    return (
+        f"a correlation of {one:.2f} between the calls of two seeds; the first "
+        f"{SEED_CALLS * SEED_N:,} elements of each seed being those of the one before, up to "
+        f"{_shift_detects():,} earlier or later"
+    )
+
+
+def _shift_detects() -> int:
+    """Return by how many elements the masks of each seed may be those of the one before, shifted.
+
+    They overlap in the rest of them. Of all pairs at the distance at which that shows, those of one
+    seed and the next agree; of the others a half does, by chance.
+    """
+    total, drawn = SEED_ROWS * SEED_N, SEED_CALLS * SEED_N
+    correlation = _pairs_detect(total - drawn, total - 1, SEEDS_ALPHA)
+    overlap = math.ceil(correlation * total / (SEEDS - 1))
+    return drawn - overlap
+
+
+@law("Neighbouring seeds give masks of their own, not the same ones shifted.",
+     ("seed",), ALPHA, _seeds_detects)  # fmt: skip
+def seeds(trial: Trial) -> None:
+    first = int(trial.rng.integers(2**32 - SEEDS))
+    rows = []
+    for i in range(SEEDS):
+        trial.seed(first + i)
+        rows += [trial.dropped(SEED_MASK, 0.5).ravel() for _ in range(SEED_CALLS)]
+
+    def name(i: int) -> str:
+        return f"call {i % SEED_CALLS + 1} of seed {first + i // SEED_CALLS}"
+
+    check_pairs(np.array(rows), SEEDS_ALPHA, name)
+    check_distances(
+        np.array(rows),
+        SEEDS_ALPHA,
+        lambda d: (
+            f"{d} places apart, counted on through {SEED_CALLS} calls of {SEED_N} elements "
+            f"for each of the seeds {first} to {first + SEEDS - 1}"
+        ),
+    )
 
 
 # ------------------------------------------------------------------------- mask and input

@@ -176,8 +176,8 @@ class Law:
 def _has(subject: Subject, need: str) -> bool:
     """Return whether a subject offers something, of `LACKS`."""
     framework = subject.framework
-    if need == "gradient":
-        return framework.gradient is not None
+    if need in ("gradient", "no_grad"):
+        return getattr(framework, need) is not None
     if need == "module":
         return subject.module is not None and framework.layers is not None
     if need == "state" and subject.set_state is None:
@@ -190,6 +190,7 @@ def _has(subject: Subject, need: str) -> bool:
 #: what a law may need, and what to say where it is missing
 LACKS = {
     "gradient": "there are no gradients",
+    "no_grad": "there are no gradients whose recording could be turned off",
     "modes": "it takes no mode, and is for training alone",
     "module": "it is no module",
     "inplace": "it has no in-place form",

@@ -30,6 +30,13 @@ def fresh_mask_in_backward(x: Any, p: float) -> Any:
     return dropped(x, mg.rand(x.shape) >= p, p, derivative)
 
 
+@bug("no_grad", "invented: another routine where nothing is recorded; checkpoints redraw its mask")
+def another_mask_under_no_grad(x: Any, p: float) -> Any:
+    if mg.is_grad_enabled():
+        return x * (mg.rand(x.shape) >= p) / (1 - p)
+    return x * (mg.rand(x.shape, dtype=np.float64) >= p) / (1 - p)
+
+
 @bug("backward_scale", "dX = mask * dY, in many a layer written from scratch")
 def no_scale_in_backward(x: Any, p: float) -> Any:
     return dropped(x, mg.rand(x.shape) >= p, p, lambda g, keep: g * keep)

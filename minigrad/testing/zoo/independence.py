@@ -11,7 +11,7 @@ import minigrad as mg
 from minigrad import Generator, nn
 from minigrad.random import get_rng_state, set_rng_state
 from minigrad.testing.subjects import Subject
-from minigrad.testing.zoo.bug import bug, kept_where
+from minigrad.testing.zoo.bug import bug, kept_where, otherwise_right
 
 # ------------------------------------------------------------------------- within a mask
 
@@ -166,3 +166,31 @@ def workers_overlap() -> Any:
         return [worker(seed, stream, offset + i) for i in range(n)]
 
     return Subject("workers overlap", nn.functional.dropout, spawn=spawn)
+
+
+# ------------------------------------------------------------------------- seeds
+
+
+@bug("seeds", "invented, after amrex#5662: the seed is where to begin in the one stream there is")
+def seed_is_an_offset() -> Any:
+    return Subject(
+        "seed is an offset", nn.functional.dropout,
+        seed=lambda number: set_rng_state((0, 0, number)), state=get_rng_state,
+        set_state=set_rng_state,
+    )  # fmt: skip
+
+
+@bug("seeds", "invented: each call seeds anew, with the seed and its own number, added up")
+def seed_plus_number_of_calls() -> Any:
+    state = {"seed": 0, "calls": 0}
+
+    def dropout(x: Any, p: float) -> Any:
+        state["calls"] += 1
+        own = Generator(state["seed"] + state["calls"])
+        return x * (mg.rand(x.shape, generator=own) >= p) / (1 - p)
+
+    return Subject(
+        "seed plus number of calls", otherwise_right(dropout),
+        seed=lambda number: state.update(seed=number, calls=0), state=state.copy,
+        set_state=state.update,
+    )  # fmt: skip

@@ -73,6 +73,11 @@ def zeros_in_evaluation_at_p_one(x: Any, p: float, training: bool) -> Any:
     return right(x, p, training)
 
 
+@bug("no_grad", "MXNet's record() by design: noise comes with the graph (no Monte Carlo dropout)")
+def off_under_no_grad(x: Any, p: float, training: bool) -> Any:
+    return right(x, p, training and mg.is_grad_enabled())
+
+
 @bug("containers", "the chapter's Net: is_training is an argument that eval() knows nothing of")
 class FixedWhenMade(nn.Module):
     def __init__(self, p: float) -> None:
