@@ -38,7 +38,8 @@ def backward(
         if leaf.grad is None:
             leaf.grad = g if create_graph else wrap(g)
         elif create_graph:
-            leaf.grad = leaf.grad + g
+            with set_grad_enabled(True):
+                leaf.grad = leaf.grad + g
         else:
             leaf.grad.data += g
             leaf.grad._version.count += 1
@@ -101,7 +102,8 @@ def grad(
     for w in wanted:
         g = found.get(w)
         if g is not None and w in given:  # an input that is named twice
-            g = _copy(g)
+            with set_grad_enabled(create_graph):
+                g = _copy(g)
         given.add(w)
         results.append(g if g is None or create_graph else wrap(g))
     return tuple(results)
@@ -192,8 +194,8 @@ def _walk(
                         shared.add(parent)
             if kept and not retain:
                 node._kept = None
-    for leaf, g in grads.items():
-        found[leaf] = _copy(g) if leaf in shared else g
+        for leaf, g in grads.items():
+            found[leaf] = _copy(g) if leaf in shared else g
     return found
 
 

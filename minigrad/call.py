@@ -25,7 +25,8 @@ FLOAT32 = np.dtype(np.float32)
 MISSING = inspect.Parameter.empty
 OTHER_SPELLINGS = {"dim": "axis", "keepdim": "keepdims", "correction": "unbiased"}
 
-# In both texts a name of the op's author is never the name of something of ours: ours begin with _.
+# An op's author may name it and its arguments as anything, and its arguments not with an underscore
+# in front. So in these texts all that is ours begins with one, and even what is built in is ours.
 CALL = """\
 def {name}({signature}):
     _first, _tracked, _parents = None, 0, []{spellings}{arguments}
@@ -33,18 +34,18 @@ def {name}({signature}):
         return _function({names})
     try:
         _y = _function({values})
-    except (TypeError, ValueError):
+    except _errors:
         _moved = _with_numbers_moved(({names}), ({values}))
         if _moved is None:
             raise
-        return {name}(*_moved)
+        return _again(*_moved)
     _dtype = _y.dtype
-    if _dtype is not _FLOAT32 or type(_y) is not _ndarray:
+    if _dtype is not _FLOAT32 or _type(_y) is not _ndarray:
         _y, _dtype = _settled(_y, ({values}))
     if _y.base is None and _y is not _first.data:
         _version = _Version()
     else:
-        _version = _version_of(_y, _first)
+        _version = _shared_version(_y, _first)
     _result = _new(_graph.result_class)
     _result.data, _result.grad, _result._version = _y, None, _version{recording}
     _result.grad_fn, _result._requires_grad = None, False
@@ -54,15 +55,15 @@ def {name}({signature}):
 SPELLING = """
     if {other} is not _MISSING:
         if {name} is not _default_{name}:
-            raise TypeError("{op}() got multiple values for argument '{name}': {other} is one")
+            raise _TypeError("{op}() got multiple values for argument '{name}': {other} is one")
         {name} = {other}"""
 
 REQUIRED = """
     if {name} is _MISSING:
-        raise TypeError("{op}() missing 1 required positional argument: '{name}'")"""
+        raise _TypeError("{op}() missing 1 required positional argument: '{name}'")"""
 
 ARGUMENT = """
-    if isinstance({name}, _Variable):
+    if _isinstance({name}, _Variable):
         _value_{name}, _version_{name} = {name}.data, {name}._version
         if _first is None:
             _first = {name}
@@ -70,14 +71,14 @@ ARGUMENT = """
             _tracked |= {bit}
             _parents.append({name}.grad_fn or {name})
     else:  # NumPy's scalars are strongly typed where Python's are not
-        _value_{name} = {name}.item() if isinstance({name}, _generic) else {name}
+        _value_{name} = {name}.item() if _isinstance({name}, _generic) else {name}
         _version_{name} = _CONSTANT"""
 
 RECORDING = """
     if _tracked and _mode.recording and _dtype.kind == "f":
         _plan = _plans.get(_tracked) or _new_plan(_tracked)
         _node = _new(_Node)
-        _node.seq, _node.plan, _node.parents = next(_seq), _plan, _parents
+        _node.seq, _node.plan, _node.parents = _next(_seq), _plan, _parents
         _node.shape, _node.dtype = _y.shape, _dtype
         _plan.keep(_node, {values}_y, {versions}_version)
         _result.grad_fn, _result._requires_grad = _node, True
@@ -90,7 +91,7 @@ def keep(_node, {values}, {versions}):
     _node._counts = ({counts})
 """
 
-_seq = itertools.count(0, -1)
+_seq = itertools.count(0, -1)  # downwards, so that a heap gives the newest node first
 
 
 def call_of(op: Any) -> Callable[..., Any]:
@@ -99,16 +100,19 @@ def call_of(op: Any) -> Callable[..., Any]:
     Args:
         op: a `minigrad.table.Op`.
     """
-    names, signature, spellings, keywords, defaults = op.parameters, [], "", [], {}
+    names, signature, spellings, keywords = op.parameters, [], "", []
+    defaults: dict[str, Any] = {}
     for name, default in zip(names, op.defaults, strict=True):
         other = OTHER_SPELLINGS.get(name)
-        if default is not MISSING or other:
+        other = None if other in names else other
+        if default is not MISSING or other or defaults:
             defaults[f"_default_{name}"] = default
         signature.append(f"{name}=_default_{name}" if f"_default_{name}" in defaults else name)
         if other:
             keywords.append(f"{other}=_MISSING")
             spellings += SPELLING.format(name=name, other=other, op=op.name)
-            spellings += REQUIRED.format(name=name, op=op.name) if default is MISSING else ""
+        if f"_default_{name}" in defaults and default is MISSING:
+            spellings += REQUIRED.format(name=name, op=op.name)
     values = "".join(f"_value_{name}, " for name in names)
     versions = "".join(f"_version_{name}, " for name in names)
     own = op.name if op.name.isidentifier() else "call"  # a lambda has no name to define
@@ -127,7 +131,9 @@ def call_of(op: Any) -> Callable[..., Any]:
         "_mode": mode, "_graph": graph, "_seq": _seq, "_new": object.__new__,
         "_Variable": Variable, "_Version": Version, "_Node": Node, "_CONSTANT": CONSTANT,
         "_MISSING": MISSING, "_FLOAT32": FLOAT32, "_ndarray": np.ndarray, "_generic": np.generic,
-        "_settled": _settled, "_version_of": _version_of,
+        "_isinstance": isinstance, "_type": type, "_next": next,
+        "_TypeError": TypeError, "_errors": (TypeError, ValueError),
+        "_settled": _settled, "_shared_version": _shared_version,
         "_with_numbers_moved": _with_numbers_moved,
     }  # fmt: skip
     return compiled(text, own, ours)
@@ -160,10 +166,12 @@ _texts = itertools.count()
 def compiled(text: str, name: str, names: dict[str, Any]) -> Any:
     """Return the function ``name`` that ``text`` defines, with its text at hand for tracebacks."""
     file = f"<{name}, written by minigrad.call: {next(_texts)}>"
-    exec(compile(text, file, "exec"), names)
+    found: dict[str, Any] = {}
+    exec(compile(text, file, "exec"), names, found)
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
-    names[name].text = text
-    return names[name]
+    names["_again"] = function = found[name]
+    function.text = text
+    return function
 
 
 def _settled(y: Any, values: tuple[Any, ...]) -> tuple[Any, np.dtype[Any]]:
@@ -184,7 +192,7 @@ def _came_in(dtype: np.dtype[Any], values: tuple[Any, ...]) -> bool:
     )
 
 
-def _version_of(y: Any, first: Variable) -> Version:
+def _shared_version(y: Any, first: Variable) -> Version:
     """Return the version that a result shares with the tensor it is a view of, or a new one.
 
     That is an op's first tensor, for every op here.

@@ -31,7 +31,8 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
 
     Args:
         kernel: a wrapper from `minigrad.kernels`. It takes `launch` and then the arguments of the
-            function, all by position, and raises `RefusedError` before anything is launched.
+            function, all by position (and so the function itself must be called), and raises
+            `RefusedError` before it is launched.
     """
 
     def decorate(function: F) -> F:

@@ -85,7 +85,7 @@ class Node:
         *("_kept", "_versions", "_counts", "__weakref__"),
     )
 
-    seq: int  # counts down: sorted by it, newest first, nodes are in reverse topological order
+    seq: int  # counts down; from the newest node to the oldest is a reverse topological order
     plan: Any  # a minigrad.table.Plan: what the op keeps, and its derivatives
     parents: list[Node | Variable]  # one for each of the plan's derivatives
     shape: tuple[int, ...]  # of the op's output, hence of the gradient that arrives here

@@ -151,9 +151,9 @@ class Generator:
             device: where to draw it, and leave it; it is the same mask everywhere.
         """
         if device.type != "cpu":
-            keep, draw = self.begun_mask(shape, p, device)
+            keep, draw = self.mask_to_draw(shape, p, device)
             return kernels.keep_mask(launch, keep, *draw)
-        n, threshold = math.prod(shape), round(p * 2**32)
+        n, threshold = math.prod(shape), round(float(p) * 2**32)
         high, low = divmod(threshold, 2**16)  # high is 2¹⁶, which no half reaches, for p = 1
         upper, lower = self.halves(n)
         if low == 0:
@@ -164,19 +164,20 @@ class Generator:
         keep[ties] = lower(ties) >= low
         return keep.reshape(shape)
 
-    def begun_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> tuple[Any, Any]:
-        """Return a mask, and what is left to be done to it by `minigrad.ops.masked_scale`.
-
-        On the host that is nothing, and None. On a GPU the mask is memory that is yet to be filled,
-        from a state and a threshold: what applies it draws it too, in one launch.
+    def mask_to_draw(self, shape: Sequence[int], p: float, device: device = CPU) -> tuple[Any, Any]:
+        """Take a mask's numbers from the stream, and leave the drawing to what applies the mask.
 
         Args:
             shape, p, device: as for `keep_mask`.
+
+        Returns:
+            On the host a mask, drawn, and None. On a GPU memory that is yet to be filled, and the
+            state and threshold to fill it from: `minigrad.ops.masked_scale` does both in a launch.
         """
         if device.type == "cpu":
             return self.keep_mask(shape, p), None
         state = self._pass((math.prod(shape) + 3) // 4)
-        return empty(shape, np.bool_, device), (state, round(p * 2**32))
+        return empty(shape, np.bool_, device), (state, round(float(p) * 2**32))
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"

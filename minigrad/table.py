@@ -15,6 +15,9 @@ of an entry names what the entry reads, and so what the graph keeps until the wa
 - ``y``, the op's own output (exp is its own derivative, and needs nothing else),
 - an argument's shape (``x_shape``: the array itself is let go).
 
+An argument called ``dim``, ``keepdim`` or ``correction`` may be given in NumPy's spelling too:
+``axis``, ``keepdims``, or PyTorch's older ``unbiased``.
+
 A formula is written with operators, methods and NumPy functions. Given arrays it computes; given
 tensors it is recorded like any other computation, and *that* is differentiation to any order.
 
@@ -112,7 +115,8 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
             does. What its further parameters may be called stands at the top of this file.
 
     Raises:
-        TypeError: a derivative reads something that the function does not have.
+        TypeError: a derivative reads something that the function does not have; an argument is
+            called y, has a name that begins with an underscore, or cannot be given by position.
 
     Examples:
         >>> import minigrad

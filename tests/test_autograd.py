@@ -1344,3 +1344,43 @@ def test_a_gradient_flows_back_through_a_cast_in_the_dtype_it_came_from():
     y.sum().backward()
     assert x.grad.dtype == np.float32
     assert x.grad.tolist() == [2.0, 4.0]
+
+
+def of_a_shared_leaf(x, create_graph):
+    return mg.grad(((x + 1) ** 2).sum(), x, create_graph=create_graph)
+
+
+def of_an_input_named_twice(x, create_graph):
+    return mg.grad((x**3).sum(), [x, x], create_graph=create_graph)
+
+
+def added_to_a_gradient(x, create_graph):
+    (x**3).sum().backward(create_graph=True)
+    (x**3).sum().backward(create_graph=create_graph)
+    return [x.grad]
+
+
+@pytest.mark.parametrize("create_graph", [True, False])
+@pytest.mark.parametrize(
+    "gradients", [of_a_shared_leaf, of_an_input_named_twice, added_to_a_gradient]
+)
+def test_whether_a_gradient_is_recorded_is_for_create_graph_to_say(
+    gradients, create_graph, monkeypatch
+):
+    walks = {"grad": mg.grad, "backward": mg.Tensor.backward}
+    found = []
+    for mode in (mg.enable_grad, mg.no_grad):
+        with monkeypatch.context() as patch:
+            patch.setattr(mg, "grad", mode()(walks["grad"]))
+            patch.setattr(mg.Tensor, "backward", mode()(walks["backward"]))
+            found.append([g.requires_grad for g in gradients(leaf([1.0, 2.0]), create_graph)])
+    assert found[0] == found[1]
+    assert all(found[0]) or not create_graph
+
+
+def test_an_output_may_depend_on_another_that_is_wanted_too():
+    x = leaf(2.0)
+    z = x * x
+    y = z * x
+    dx, dz = mg.grad([y, z], [x, z])
+    assert (dx.item(), dz.item()) == (3 * 4 + 2 * 2, 2 + 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import keyword
+import re
 import traceback
 from typing import Any
 
@@ -11,18 +13,42 @@ import pytest
 
 import minigrad
 from minigrad import ops
+from minigrad.call import OTHER_SPELLINGS
+
+WORDS = sorted(
+    {word for word in re.findall(r"[a-zA-Z]\w*", ops.sum.text) if not keyword.iskeyword(word)}
+    | {word.strip("_").removeprefix(prefix) for word in re.findall(r"_\w+", ops.sum.text)
+       for prefix in ("", "value_", "version_", "default_", "shared_")}
+    | {"of", "text", "values", "function"} - {"y"}
+)  # fmt: skip
 
 
-def test_an_ops_arguments_may_be_called_anything_that_the_call_is_made_of() -> None:
-    @minigrad.differentiable(
-        first=lambda g, node, plan: g * node * plan, node=lambda g, first, plan: g * first * plan
-    )
-    def op(first: Any, node: Any, plan: Any = 3.0, values: Any = None, function: Any = None) -> Any:
-        return first * node * plan
+@pytest.mark.parametrize("word", [w for w in WORDS if w not in ("x", "y", "") and w.isidentifier()])
+def test_an_op_and_its_arguments_may_have_any_name(word: str) -> None:
+    if keyword.iskeyword(word) or word in OTHER_SPELLINGS:
+        return
+    scope: dict[str, Any] = {}
+    exec(f"def {word}(x, {word}=3.0): return (x * {word}).reshape(-1)", scope)
+    op = minigrad.differentiable(x=eval(f"lambda g, {word}: (g * {word}).reshape(())"))(scope[word])
+    x = minigrad.tensor(2.0, requires_grad=True)
+    y = op(x) + op(x, **{word: 4.0})
+    y.sum().backward()
+    assert (y.item(), x.grad.item()) == (14, 7)
 
-    x, y = (minigrad.tensor(v, requires_grad=True) for v in (2.0, 5.0))
-    op(x, node=y).backward()
-    assert (x.grad.item(), y.grad.item()) == (15, 6)
+
+def test_an_argument_may_follow_a_dimension() -> None:
+    @minigrad.differentiable(x=lambda g, b: g * b)
+    def op(x: Any, dim: int, b: Any) -> Any:
+        return x * b + dim
+
+    assert op(minigrad.ones(1), 2, 3.0).item() == op(minigrad.ones(1), axis=2, b=3.0).item() == 5
+    with pytest.raises(TypeError, match=r"op\(\) missing 1 required positional argument: 'b'"):
+        op(minigrad.ones(1), 2)
+
+
+def test_an_op_may_have_an_axis_of_its_own() -> None:
+    op = minigrad.differentiable()(lambda x, dim=1, axis=2: x * dim + axis)
+    assert op(minigrad.ones(1), axis=5).item() == 6
 
 
 @pytest.mark.parametrize("name", ["_first", "_y", "__x"])

@@ -14,7 +14,7 @@ from minigrad.device import device_of
 from minigrad.graph import Variable
 from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
-from minigrad.ops.neural import check_labels, class_dim, class_shares
+from minigrad.ops.neural import check_labels, check_reduction, class_dim, class_shares
 from minigrad.random import Generator, default_generator
 
 __all__ = [
@@ -107,8 +107,8 @@ def dropout(
     elif p == 1:
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
-        begin = (generator or default_generator).begun_mask
-        keep, draw = begin(input.shape, p, device_of(_array(input)))
+        drawn = (generator or default_generator).mask_to_draw
+        keep, draw = drawn(input.shape, p, device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
         return ops.masked_scale(input, keep, scale, None, draw)
@@ -173,9 +173,9 @@ def cross_entropy(
             q = q * _per_class(weight, input.ndim, dim)
         count: Any = math.prod(input.shape) / classes
         return _reduce(ops.softmax_cross_entropy(input, q, dim), reduction, count)
-    labels, weight = _labels_and_weight(input, target, weight)
+    _check_classification(input, target, weight)
     options = ignore_index, label_smoothing, reduction
-    return ops.class_cross_entropy(input, labels, weight, *options)
+    return ops.class_cross_entropy(input, target, weight, *options)
 
 
 def nll_loss(
@@ -193,9 +193,10 @@ def nll_loss(
         weight, ignore_index, reduction: as for `cross_entropy`, which also says what is raised.
     """
     check_reduction(reduction)
-    labels, weight = _labels_and_weight(input, target, weight)
+    _check_classification(input, target, weight)
+    labels = _array(target)
     check_labels(labels, input.shape[class_dim(input)], ignore_index)
-    q, count = class_shares(_array(input), labels, weight, ignore_index, 0.0)
+    q, count = class_shares(_array(input), labels, _array(weight), ignore_index, 0.0)
     losses = -(ops.where(q == 0, 0, input) * q).sum(axis=class_dim(input))
     return _reduce(losses, reduction, count)
 
@@ -217,14 +218,6 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     difference = input - target
     squares = difference * difference
     return squares if reduction == "none" else getattr(squares, reduction)()
-
-
-def check_reduction(reduction: str) -> None:
-    """Raise ValueError unless ``reduction`` is one that losses know."""
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(
-            f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' or 'sum'"
-        )
 
 
 def _reduce(losses: Any, reduction: str, count: Any) -> Any:
@@ -249,17 +242,18 @@ def _check_shapes(what: str, got: Sequence[int], expected: Sequence[int]) -> Non
         raise ValueError(f"expected {what} of shape {tuple(expected)}, got {tuple(got)}")
 
 
-def _labels_and_weight(input: Any, target: Any, weight: Any) -> tuple[Any, Any]:
-    """Return class indices and weights as arrays, having looked at their shapes and dtypes."""
+def _check_classification(input: Any, target: Any, weight: Any) -> None:
+    """Raise unless scores, class indices and weights have dtypes and shapes that fit."""
+    if input.dtype.kind != "f":
+        raise TypeError(f"expected floating-point scores, got {input.dtype}; use .float()")
+    if not input.ndim or not input.shape[class_dim(input)]:
+        raise ValueError(f"expected a score for each of one or more classes, got {input.shape}")
     dim, classes = class_dim(input), input.shape[class_dim(input)]
     _check_shapes("class indices", target.shape, input.shape[:dim] + input.shape[dim + 1 :])
-    labels = _array(target)
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"expected class indices as integers, got {labels.dtype}")
-    if weight is None:
-        return labels, None
-    _check_shapes("a weight for each class", weight.shape, (classes,))
-    return labels, _array(weight)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"expected class indices as integers, got {target.dtype}")
+    if weight is not None:
+        _check_shapes("a weight for each class", weight.shape, (classes,))
 
 
 def _array(t: Any) -> Any:

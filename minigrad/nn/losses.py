@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
+from minigrad.ops.neural import check_reduction
 from minigrad.tensor import Tensor
 
 
 class _Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        F.check_reduction(reduction)
+        check_reduction(reduction)
         self.reduction = reduction
 
 

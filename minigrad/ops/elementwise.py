@@ -90,7 +90,7 @@ def _where_positive(g: Any, y: Any) -> Any:
     return g * (y > 0)
 
 
-@differentiable(x=lambda g, y: _where_positive(g, y))
+@differentiable(x=_where_positive)
 @fused(kernels.relu_forward)
 def relu(x: Any, out: Any = None) -> Any:
     """Return max(x, 0); at 0 the gradient is 0.

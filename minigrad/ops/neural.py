@@ -24,8 +24,8 @@ def masked_scale(x: Any, keep: Any, scale: float, out: Any = None, draw: Any = N
         keep: booleans that broadcast to the shape of x; False drops.
         scale: what the kept elements are multiplied by.
         out: an array to write into, for the in-place form.
-        draw: from `minigrad.Generator.begun_mask`, what ``keep`` is to be filled from; None if it
-            is a mask already.
+        draw: from `minigrad.Generator.mask_to_draw`, what ``keep`` is to be filled from; None if
+            it is a mask already.
     """
     if draw is not None:
         kernels.keep_mask(launch, keep, *draw)
@@ -54,77 +54,48 @@ def softmax_cross_entropy(x: Any, q: Any, dim: int) -> Any:
     return -(q * np.where(q == 0, 0, log_p)).sum(axis=dim)
 
 
-def _class_cross_entropy_launched(
-    launch: Any, x: Any, labels: Any, weight: Any, ignore_index: int, *options: Any
-) -> Any:
-    wrong = watched(x, kernels.wrong_label(x.shape[class_dim(x)], ignore_index))
-    return kernels.cross_entropy_forward(launch, x, labels, wrong, weight, ignore_index, *options)
-
-
-@differentiable(
-    x=lambda g, x, labels, weight, ignore_index, label_smoothing, reduction: (
-        _class_cross_entropy_gradient(
-            g, x, labels, weight, ignore_index, label_smoothing, reduction
-        )
-    )
-)
-@fused(_class_cross_entropy_launched)
-def class_cross_entropy(
+def _to_scale(
+    v: Any,
     x: Any,
     labels: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
 ) -> Any:
-    """Return the cross-entropy between softmax(x) and class indices, reduced.
+    """Return the gradient of v · _class_cross_entropy_gradient(g, x, ...) for g."""
+    options = labels, weight, ignore_index, label_smoothing, reduction
+    products = v * _class_cross_entropy_gradient(1.0, x, *options)
+    return products.sum(axis=class_dim(x), keepdims=reduction != "none")
 
-    The loss of an example is -Σ_c q_c log softmax(x)_c, where q is what `class_shares` says.
 
-    Args:
-        x: logits, (N, C), (C,) or (N, C, d1, ...).
-        labels: integers from 0 to C - 1 or ``ignore_index``, in the shape of x without C.
-        weight: (C,), a factor for each class.
-        ignore_index: the label of examples that do not count.
-        label_smoothing: ε from 0 to 1.
-        reduction: ``"none"``, ``"sum"``, or ``"mean"``: weighted by the weights of the labels; of
-            nothing the mean is NaN, and its gradient zeros.
+def _to_logits(
+    v: Any,
+    g: Any,
+    x: Any,
+    labels: Any,
+    weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
+) -> Any:
+    """Return the gradient of v · _class_cross_entropy_gradient(g, x, ...) for x.
 
-    Raises:
-        IndexError: a label that counts is out of range; if it is on a GPU, later.
+    It is s (v - Σ_c s_c v_c) Σ_c q_c g / count, where s = softmax(x): the labels play no part in
+    it but for how much they count.
     """
-    check_labels(labels, x.shape[class_dim(x)], ignore_index)
-    log_p = _classes_first(x)
-    log_p -= log_p.max(axis=0)
-    log_p -= np.log(np.exp(log_p).sum(axis=0))
-    if weight is None and not label_smoothing:
-        counted = labels != ignore_index
-        losses = -log_p[_places(labels, counted)]
-        losses = np.where(counted.reshape(-1), losses, 0)
-        count = counted.sum()
-    else:
-        q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
-        q = _classes_first(q)
-        losses = -(q * np.where(q == 0, 0, log_p)).sum(axis=0)
-    if reduction == "none":
-        return losses.reshape(labels.shape)
-    total = losses.sum()
-    if reduction == "sum":
-        return total
-    return np.where(count == 0, np.nan, total / _divisor(count, x)).astype(x.dtype)
+    dim = class_dim(x)
+    q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
+    factors = q.sum(axis=dim, keepdims=True)
+    if reduction == "mean":
+        factors = factors / _divisor(count, q)
+    if getattr(g, "ndim", 0):
+        g = np.expand_dims(g, dim)
+    s = softmax(x, dim)
+    return s * (v - (s * v).sum(axis=dim, keepdims=True)) * (factors * g)
 
 
-@differentiable(
-    g=lambda v, x, labels, weight, ignore_index, label_smoothing, reduction: (
-        v
-        * _class_cross_entropy_gradient(
-            1.0, x, labels, weight, ignore_index, label_smoothing, reduction
-        )
-    ).sum(axis=class_dim(x), keepdims=reduction != "none"),
-    x=lambda v, g, x, labels, weight, ignore_index, label_smoothing, reduction: _to_logits(
-        v, g, x, labels, weight, ignore_index, label_smoothing, reduction
-    ),
-)
+@differentiable(g=_to_scale, x=_to_logits)
 @fused(kernels.cross_entropy_backward)
 def _class_cross_entropy_gradient(
     g: Any,
@@ -165,23 +136,76 @@ def _class_cross_entropy_gradient(
     return p.reshape((len(p), *rest)).swapaxes(0, dim)
 
 
-def _to_logits(
-    v: Any, g: Any, x: Any, labels: Any, weight: Any, ignored: int, smoothing: float, reduction: str
+def _class_cross_entropy_launched(
+    launch: Any,
+    x: Any,
+    labels: Any,
+    weight: Any,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
 ) -> Any:
-    """Return the gradient of v · _class_cross_entropy_gradient(g, x, ...) for x.
+    check_reduction(reduction)
+    wrong = watched(x, kernels.wrong_label(x.shape[class_dim(x)], ignore_index))
+    options = ignore_index, label_smoothing, reduction
+    return kernels.cross_entropy_forward(launch, x, labels, wrong, weight, *options)
 
-    It is s (v - Σ_c s_c v_c) Σ_c q_c g / count, where s = softmax(x): the labels play no part in
-    it but for how much they count.
+
+@differentiable(x=_class_cross_entropy_gradient)
+@fused(_class_cross_entropy_launched)
+def class_cross_entropy(
+    x: Any,
+    labels: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Any:
+    """Return the cross-entropy between softmax(x) and class indices, reduced.
+
+    The loss of an example is -Σ_c q_c log softmax(x)_c, where q is what `class_shares` says.
+
+    Args:
+        x: logits, (N, C), (C,) or (N, C, d1, ...), of at least one class.
+        labels: integers from 0 to C - 1 or ``ignore_index``, in the shape of x without C.
+        weight: (C,), a factor for each class.
+        ignore_index: the label of examples that do not count.
+        label_smoothing: ε from 0 to 1.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: weighted by the weights of the labels. If
+            every label is ignored the mean is NaN, and its gradient zeros.
+
+    Raises:
+        IndexError: a label that counts is out of range; if it is on a GPU, later.
+        ValueError: an unknown reduction.
     """
-    dim = class_dim(x)
-    q, count = class_shares(x, labels, weight, ignored, smoothing)
-    factors = q.sum(axis=dim, keepdims=True)
+    check_reduction(reduction)
+    check_labels(labels, x.shape[class_dim(x)], ignore_index)
+    log_p = _classes_first(x)
+    log_p -= log_p.max(axis=0)
+    log_p -= np.log(np.exp(log_p).sum(axis=0))
+    if weight is None and not label_smoothing:
+        counted = labels != ignore_index
+        losses = -log_p[_places(labels, counted)]
+        losses = np.where(counted.reshape(-1), losses, 0)
+        count = counted.sum()
+    else:
+        q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
+        q = _classes_first(q)
+        losses = -(q * np.where(q == 0, 0, log_p)).sum(axis=0)
+    if reduction == "none":
+        return losses.reshape(labels.shape)
+    total = losses.sum(dtype=_wide(x))
     if reduction == "mean":
-        factors = factors / _divisor(count, q)
-    if getattr(g, "ndim", 0):
-        g = np.expand_dims(g, dim)
-    s = softmax(x, dim)
-    return s * (v - (s * v).sum(axis=dim, keepdims=True)) * (factors * g)
+        total = np.where(count == 0, np.nan, total / _divisor(count, x))
+    return total.astype(x.dtype)
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError unless ``reduction`` is one that losses know."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(
+            f"{reduction!r} is not a valid value for reduction: use 'none', 'mean' or 'sum'"
+        )
 
 
 def class_dim(x: Any) -> int:
@@ -227,7 +251,12 @@ def class_shares(
 
 def _divisor(count: Any, like: Any) -> Any:
     """Return what a mean over ``count`` examples divides by: 1 if there are none."""
-    return np.where(count == 0, 1, count).astype(like.dtype)
+    return np.where(count == 0, 1, count).astype(_wide(like))
+
+
+def _wide(x: Any) -> np.dtype[Any]:
+    """Return a dtype that holds sums over examples: float16 ends at 65,504."""
+    return np.promote_types(x.dtype, np.float32)
 
 
 def _classes_first(x: Any) -> Any:

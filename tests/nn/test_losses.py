@@ -364,3 +364,57 @@ def test_reprs_are_pytorchs() -> None:
     torch = pytorch()
     for name in "CrossEntropyLoss", "NLLLoss", "MSELoss":
         assert repr(getattr(nn, name)()) == repr(getattr(torch.nn, name)())
+
+
+def test_labels_changed_after_the_loss_are_noticed() -> None:
+    labels, weight = mg.tensor([0, 1]), mg.ones(C)
+    for name, changed in (("labels", labels), ("weight", weight)):
+        loss = F.cross_entropy(mg.ones(2, C).requires_grad_(), labels, weight)
+        changed.add_(1)
+        with pytest.raises(RuntimeError, match=f"inplace operation: {name} of ClassCrossEntropy"):
+            loss.backward()
+
+
+def test_a_weight_that_needs_a_gradient_is_refused() -> None:
+    weight = mg.ones(C).requires_grad_()
+    with pytest.raises(TypeError, match="class_cross_entropy has no derivative for weight"):
+        F.cross_entropy(mg.ones(2, C), mg.tensor([0, 1]), weight)
+
+
+@pytest.mark.parametrize("function", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "error", "message"),
+    [
+        ((2, C), mg.int64, TypeError, r"floating-point scores, got int64; use \.float\(\)"),
+        ((), mg.float32, ValueError, r"one or more classes, got \(\)"),
+        ((2, 0), mg.float32, ValueError, r"one or more classes, got \(2, 0\)"),
+    ],
+)
+def test_scores_that_are_none_are_refused(
+    function: Any, shape: tuple[int, ...], dtype: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        function(mg.zeros(shape, dtype=dtype), mg.tensor([0, 1]))
+
+
+def test_the_op_refuses_an_unknown_reduction_as_the_function_does() -> None:
+    with pytest.raises(ValueError, match="'Mean' is not a valid value for reduction"):
+        mg.class_cross_entropy(mg.ones(2, C), mg.tensor([0, 1]), reduction="Mean")
+
+
+def test_the_mean_of_more_examples_than_float16_can_count_is_right() -> None:
+    x = mg.zeros(70_000, C, dtype=mg.float16).requires_grad_()
+    loss = F.cross_entropy(x, mg.zeros(70_000, dtype=mg.int64))
+    loss.backward(mg.tensor(1000.0, dtype=mg.float16))
+    assert loss.item() == pytest.approx(math.log(C), rel=1e-3)
+    assert x.grad[0].tolist() == pytest.approx([-0.75 / 70, *[0.25 / 70] * (C - 1)], rel=1e-2)
+
+
+def test_labels_may_be_of_any_integer_dtype_and_an_index_in_range_ignored() -> None:
+    x, labels = numbers((5, C)), np.array([0, 3, 1, 1, 2])
+    expected = F.cross_entropy(mg.tensor(x), mg.tensor(labels), ignore_index=1).item()
+    for dtype in ("int8", "uint8", "int16", "uint16", "int32", "uint64"):
+        found = F.cross_entropy(mg.tensor(x), mg.tensor(labels.astype(dtype)), ignore_index=1)
+        assert found.item() == expected
+    with pytest.raises(IndexError, match="Target -1 is out of bounds"):
+        F.cross_entropy(mg.tensor(x), mg.tensor(np.int8([0, 3, -1, 1, 2])))
