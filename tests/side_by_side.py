@@ -114,7 +114,7 @@ def _with_tensors(value: Any) -> Any:
 PROMOTING = {
     *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide"),
     *("eq", "ne", "lt", "le", "gt", "ge", "max", "min", "clamp", "where", "concatenate", "stack"),
-    "softmax_cross_entropy",
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "softmax_cross_entropy"),
 }
 
 
