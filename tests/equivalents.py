@@ -25,7 +25,7 @@ EQUIVALENT = {
         "maximum, b: g * (b > a) + g * (a == b) / 2 → g * (y > a) + g * (a == b) / 2",
         "minimum, a: g * (a < b) + g * (a == b) / 2 → g * (y < b) + g * (a == b) / 2",
         "minimum, b: g * (b < a) + g * (a == b) / 2 → g * (y < a) + g * (a == b) / 2",
-        "relu, x: g * (y > 0) → g * (x > 0)",
+        "relu, x: _where_positive(g, y) → _where_positive(g, x)",
     ),
     "the result is above x just where x is below min < max, and below x where x is above max": (
         "clamp, x: g * _within(x, min, max) → g * _within(x, min, y)",
