@@ -194,7 +194,7 @@ def test_the_loss_of_labels_keeps_its_dtype(
 @pytest.mark.parametrize("ignored", [-7, 2])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("labels", [[3, 2, 1, 0, 3], [[3, 2], [1, 0], [2, 3]], 3])
+@pytest.mark.parametrize("labels", [[3, 2, 1, 0], [[3, 2], [1, 0], [2, 3]], 3])
 def test_every_option_of_the_loss_of_labels_has_pytorchs_value_and_first_two_gradients(
     labels: Any, weight: Any, ignored: int, smoothing: float, reduction: str
 ) -> None:
@@ -203,14 +203,14 @@ def test_every_option_of_the_loss_of_labels_has_pytorchs_value_and_first_two_gra
     options |= {"ignore_index": ignored, "label_smoothing": smoothing, "reduction": reduction}
     shape = options["labels"].shape
     logits, v = rng.normal(size=(2, *shape[:1], 4, *shape[1:]))
-    g = rng.normal(size=shape if reduction == "none" else ())
+    into = np.array(rng.normal(size=shape if reduction == "none" else ()))
     results = []
     for m, call in (MINIGRAD, of_labels), (pytorch(), of_labels_in_pytorch):
-        x = m.leaf(logits)
+        x, g = m.leaf(logits), m.leaf(into)
         loss = call(m.module, x, **m.constants(options))
-        (dx,) = m.grad((loss * m.tensor(np.array(g))).sum(), x, create_graph=True)
-        (ddx,) = m.grad((dx * m.tensor(v)).sum(), x)
-        results.append([to_array(t) for t in (loss, dx, ddx)])
+        (dx,) = m.grad((loss * g).sum(), x, create_graph=True)
+        second = m.grad((dx * m.tensor(v)).sum(), [x, g])
+        results.append([to_array(t) for t in (loss, dx, *second)])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
