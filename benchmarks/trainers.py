@@ -161,9 +161,7 @@ def of_mygrad(x: Any, y: Any, order: Any, p: tuple[float, float]) -> Epoch:
     return run
 
 
-def by_hand(
-    x: Any, y: Any, order: Any, p: tuple[float, float], same_masks: bool = False
-) -> Epoch:
+def by_hand(x: Any, y: Any, order: Any, p: tuple[float, float], same_masks: bool = False) -> Epoch:
     """No engine: the derivative written out in NumPy, into arrays that are used again.
 
     Masks are cheaper than minigrad's too: 16 random bits an element and never more, from NumPy's

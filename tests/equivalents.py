@@ -102,11 +102,11 @@ EQUIVALENT = {
     ),
     "what flows into a gradient of x has the shape and dtype of x": (
         "_to_logits: class_dim(x) → class_dim(v)",
-        "_to_logits: class_shares(x, labels, weight, ignored, smoothing) → "
-        "class_shares(v, labels, weight, ignored, smoothing)",
+        "_to_logits: class_shares(x, labels, weight, ignore_index, label_smoothing) → "
+        "class_shares(v, labels, weight, ignore_index, label_smoothing)",
     ),
     "of nothing, what is divided is 0 or NaN, whatever it is divided by": (
-        "_divisor: np.where(count == 0, 1, count).astype(like.dtype) → "
-        "np.where(count == 0, 2, count).astype(like.dtype)",
+        "_divisor: np.where(count == 0, 1, count).astype(_wide(like)) → "
+        "np.where(count == 0, 2, count).astype(_wide(like))",
     ),
 }

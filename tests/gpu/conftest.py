@@ -18,10 +18,6 @@ from tests.gpu.definitions import Definitions
 REQUIRED = bool(os.environ.get("MINIGRAD_REQUIRE_GPU"))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: runs on a GPU; MINIGRAD_REQUIRE_GPU=1 forbids to skip")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs a GPU where there is none, unless it was asked for."""
     if REQUIRED or config.getoption("markexpr") or cuda.is_available():

@@ -13,10 +13,6 @@ from tests.kernels import cuda_on_cpu
 from tests.kernels.cuda_on_gpu import Gpu
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
-
-
 @pytest.fixture
 def cpu() -> cuda_on_cpu.Device:
     """A GPU made of this CPU; without g++, the test that asks is skipped."""

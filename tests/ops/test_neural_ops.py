@@ -259,3 +259,11 @@ def test_a_dimension_out_of_range_is_named(dim: int) -> None:
 def test_weights_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="could not be broadcast"):
         minigrad.softmax_cross_entropy(minigrad.ones(2, 3), minigrad.ones(2, 4), 1)
+
+
+def test_the_mean_of_more_examples_than_float16_can_count_is_right() -> None:
+    x = minigrad.zeros(70_000, 4, dtype=minigrad.float16).requires_grad_()
+    loss = minigrad.class_cross_entropy(x, minigrad.zeros(70_000, dtype=minigrad.int64))
+    loss.backward(minigrad.tensor(1000.0, dtype=minigrad.float16))
+    assert loss.item() == pytest.approx(math.log(4), rel=1e-3)
+    assert x.grad[0].tolist() == pytest.approx([-0.75 / 70, *[0.25 / 70] * 3], rel=1e-2)
