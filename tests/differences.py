@@ -285,17 +285,6 @@ def a_derivative_by_a_view_of_what_was_changed(m: Any) -> Any:
 
 
 @difference()
-def a_recorded_gradient_accumulated_without_recording(m: Any) -> Any:
-    """The sum is not recorded inside ``no_grad``, even by ``create_graph=True``."""
-    x = leaf(m, 1, 2)
-    x.sum().backward()
-    y = (x * x).sum()
-    with m.no_grad():
-        y.backward(create_graph=True)
-    return x.grad.requires_grad
-
-
-@difference()
 def functions_of_booleans(m: Any) -> Any:
     """NumPy computes them in float16; the result is as exact as that."""
     return m.exp(m.tensor([True])).item()
