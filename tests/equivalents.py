@@ -102,8 +102,13 @@ EQUIVALENT = {
     ),
     "what flows into a gradient of x has the shape and dtype of x": (
         "_to_logits: class_dim(x) → class_dim(v)",
+        "_to_scale: products.sum(axis=class_dim(x), keepdims=reduction != 'none') → "
+        "products.sum(axis=class_dim(v), keepdims=reduction != 'none')",
         "_to_logits: class_shares(x, labels, weight, ignore_index, label_smoothing) → "
         "class_shares(v, labels, weight, ignore_index, label_smoothing)",
+    ),
+    "of two dtypes, the one that holds both does not depend on their order": (
+        "_wide: np.promote_types(x.dtype, np.float32) → np.promote_types(np.float32, x.dtype)",
     ),
     "of nothing, what is divided is 0 or NaN, whatever it is divided by": (
         "_divisor: np.where(count == 0, 1, count).astype(_wide(like)) → "
