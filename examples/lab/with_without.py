@@ -78,6 +78,10 @@ def draw(results: Results, scale: Scale, figure: Any) -> None:
         points = np.sort(100 * (np.array(a) - np.array(b)))
         right.plot(range(1, len(points) + 1), points, marker, color=color, label=words)
     right.set(xlabel="seeds, sorted by difference", ylabel="with − without dropout, points")
+    right.set_yscale("symlog", linthresh=3)  # a collapse is tens of points
+    right.set_yticks([-10, -3, -2, -1, 0, 1, 2, 3, 10, 30, 100])
+    right.yaxis.set_major_formatter("{x:g}")
+    right.minorticks_off()
     right.legend(loc="upper left")
 
 
