@@ -544,7 +544,7 @@ def test_rand_gives_the_multiples_of_a_power_of_two_below_one(dtype, bits):
 def test_rand_is_below_one_for_the_largest_words_and_zero_for_the_smallest(dtype):
     class Extreme(mg.Generator):
         def words(self, n):
-            return np.where(np.arange(n) % 2, WORD - 1, 0).astype(np.uint64)
+            return np.where(np.arange(n) % 2, np.uint64(WORD - 1), np.uint64(0))
 
     values = mg.rand(4, generator=Extreme(0), dtype=dtype).tolist()
     assert min(values) == 0.0
@@ -594,7 +594,7 @@ def test_randn_is_the_transform_of_box_and_muller_in_every_dtype(dtype):
 def test_randn_is_finite_for_the_extreme_words():
     class Extreme(mg.Generator):
         def words(self, n):
-            return np.where(np.arange(n) % 3, WORD - 1, 0).astype(np.uint64)
+            return np.where(np.arange(n) % 3, np.uint64(WORD - 1), np.uint64(0))
 
     values = mg.randn(30, generator=Extreme(0), dtype=np.float64).numpy()
     assert np.isfinite(values).all()
@@ -613,7 +613,7 @@ def test_randint_stays_in_its_range(low, size, state):
 def test_randint_reaches_neither_bound_from_outside_with_the_extreme_words(count):
     class Extreme(mg.Generator):
         def words(self, n):
-            return np.where(np.arange(n) % 2, WORD - 1, 0).astype(np.uint64)
+            return np.where(np.arange(n) % 2, np.uint64(WORD - 1), np.uint64(0))
 
     assert mg.randint(-7, count - 7, (2,), generator=Extreme(0)).tolist() == [-7, count - 8]
 
