@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad
 from minigrad import ops
+from minigrad.ops import neural
 from tests.reference import (
     MINIGRAD,
     Case,
@@ -267,3 +268,12 @@ def test_the_mean_of_more_examples_than_float16_can_count_is_right() -> None:
     loss.backward(minigrad.tensor(1000.0, dtype=minigrad.float16))
     assert loss.item() == pytest.approx(math.log(4), rel=1e-3)
     assert x.grad[0].tolist() == pytest.approx([-0.75 / 70, *[0.25 / 70] * 3], rel=1e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.25])
+def test_shares_of_classes_have_the_dtype_of_the_logits(dtype: str, label_smoothing: float) -> None:
+    x = np.zeros((2, 3), dtype)
+    q, _ = neural.class_shares(x, np.array([0, -100]), None, -100, label_smoothing)
+    assert q.dtype == x.dtype
+    assert q.sum() == pytest.approx(1, rel=1e-3)
