@@ -12,6 +12,7 @@ import inspect
 import itertools
 import linecache
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def {name}({signature}):
     if _dtype is not _FLOAT32 or _type(_y) is not _ndarray:
         _y, _dtype = _settled(_y, ({values}))
     if _y.base is None and _y is not _first.data:
-        _version = _Version()
+        _version = _new(_Version)
+        _version.count, _version.viewed, _version.mark = 0, False, _bytearray()
     else:
         _version = _shared_version(_y, _first)
     _result = _new(_graph.result_class)
@@ -77,18 +79,21 @@ ARGUMENT = """
 RECORDING = """
     if _tracked and _mode.recording and _dtype.kind == "f":
         _plan = _plans.get(_tracked) or _new_plan(_tracked)
-        _node = _new(_Node)
-        _node.seq, _node.plan, _node.parents = _next(_seq), _plan, _parents
+        _node = _Node(_parents)
+        _node.seq, _node.plan = _next(_seq), _plan
         _node.shape, _node.dtype = _y.shape, _dtype
-        _plan.keep(_node, {values}_y, {versions}_version)
+        _node.kept = _plan.names and _plan.keep({values}_y, {versions}_version)
         _result.grad_fn, _result._requires_grad = _node, True
         return _result"""
 
 KEEP = """\
-def keep(_node, {values}, {versions}):
-    _node._kept = ({kept})
-    _node._versions = ({watched})
-    _node._counts = ({counts})
+def keep({values}, {versions}):
+    return ({kept}{marks})
+"""
+
+CHANGED = """\
+def changed(_kept):
+    return {marks}
 """
 
 _seq = itertools.count(0, -1)  # downwards, so that a heap gives the newest node first
@@ -131,7 +136,7 @@ def call_of(op: Any) -> Callable[..., Any]:
         "_mode": mode, "_graph": graph, "_seq": _seq, "_new": object.__new__,
         "_Variable": Variable, "_Version": Version, "_Node": Node, "_CONSTANT": CONSTANT,
         "_MISSING": MISSING, "_FLOAT32": FLOAT32, "_ndarray": np.ndarray, "_generic": np.generic,
-        "_isinstance": isinstance, "_type": type, "_next": next,
+        "_isinstance": isinstance, "_type": type, "_next": next, "_bytearray": bytearray,
         "_TypeError": TypeError, "_errors": (TypeError, ValueError),
         "_settled": _settled, "_shared_version": _shared_version,
         "_with_numbers_moved": _with_numbers_moved,
@@ -140,7 +145,10 @@ def call_of(op: Any) -> Callable[..., Any]:
 
 
 def keeper(parameters: Sequence[str], arrays: Sequence[str], shapes: Sequence[str]) -> Any:
-    """Return a function that gives a node what its derivatives will read.
+    """Return a function that picks what a node's derivatives will read.
+
+    It returns one tuple: the values of ``arrays``, the shapes, and the marks of the versions of
+    ``arrays``.
 
     Args:
         parameters: the names of all values that it is called with, and then of their versions.
@@ -154,24 +162,48 @@ def keeper(parameters: Sequence[str], arrays: Sequence[str], shapes: Sequence[st
             [f"_value_{name}, " for name in arrays]
             + [f"_shape(_value_{name}), " for name in shapes]
         ),
-        watched="".join(f"_version_{name}, " for name in arrays),
-        counts="".join(f"_version_{name}.count, " for name in arrays),
+        marks="".join(f"_version_{name}.mark, " for name in arrays),
     )
     return compiled(text, "keep", {"_shape": np.shape})
+
+
+def watcher(arrays: int, shapes: int) -> Any:
+    """Return a function that tells whether an array was changed in place since it was kept.
+
+    Args:
+        arrays, shapes: how many of each stand in the tuple from `keeper` that it is called with.
+    """
+    marks = [f"_kept[{arrays + shapes + i}]" for i in range(arrays)]
+    return compiled(CHANGED.format(marks=" or ".join(marks) or "False"), "changed", {})
 
 
 _texts = itertools.count()
 
 
 def compiled(text: str, name: str, names: dict[str, Any]) -> Any:
-    """Return the function ``name`` that ``text`` defines, with its text at hand for tracebacks."""
-    file = f"<{name}, written by minigrad.call: {next(_texts)}>"
-    found: dict[str, Any] = {}
-    exec(compile(text, file, "exec"), names, found)
-    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
-    names["_again"] = function = found[name]
+    """Return the function ``name`` that ``text`` defines, with its text at hand for tracebacks.
+
+    It is compiled when it is first called: most of the table is not, in most programs.
+    """
+
+    def compile_and_call(*args: Any, **kwargs: Any) -> Any:
+        file = f"<{name}, written by minigrad.call: {next(_texts)}>"
+        found: dict[str, Any] = {}
+        exec(compile(text, file, "exec"), names, found)
+        linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+        full = found[name]
+        function.__defaults__, function.__kwdefaults__ = full.__defaults__, full.__kwdefaults__
+        function.__code__ = full.__code__  # last: until now, another thread compiles it too
+        return function(*args, **kwargs)
+
+    function: Any = FunctionType(_not_yet_compiled.__code__, names, name)
+    names["_again"], names["_compile_and_call"] = function, compile_and_call
     function.text = text
     return function
+
+
+def _not_yet_compiled(*args: Any, **kwargs: Any) -> Any:
+    return _compile_and_call(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _settled(y: Any, values: tuple[Any, ...]) -> tuple[Any, np.dtype[Any]]:
@@ -199,10 +231,16 @@ def _shared_version(y: Any, first: Variable) -> Version:
     """
     if y is first.data:
         return first._version
-    if not np.may_share_memory(y, first.data):
+    empty = not y.size  # and shares no memory, though it may be a view
+    if not (_owner(y) is _owner(first.data) if empty else np.may_share_memory(y, first.data)):
         return Version()
     first._version.viewed = True
     return first._version
+
+
+def _owner(array: Any) -> Any:
+    """Return the array that the memory of a view belongs to."""
+    return array if array.base is None else array.base
 
 
 def _with_numbers_moved(args: tuple[Any, ...], values: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -1,8 +1,8 @@
 """The graph: what is recorded of a computation, and what it asks of a tensor.
 
 A `Node` stands for one op that was run. It knows the nodes and leaves that gradients go on to, and
-keeps what its derivatives will read, with the version of each array: whether it was changed in
-place since is checked before it is used.
+keeps what its derivatives will read. Beside each array it keeps the mark of its version, which a
+change in place leaves its trace in: that is looked at before the array is used.
 """
 
 from __future__ import annotations
@@ -16,10 +16,26 @@ V = TypeVar("V", bound="Variable")
 
 
 class Version:
-    """What all views of a storage share: how often it was changed in place, and if views exist."""
+    """What all views of a storage share: how often it was changed in place, and if views exist.
 
-    count = 0  # the class holds the initial state, so that making one costs next to nothing
-    viewed = False
+    Attributes:
+        count: changes in place so far.
+        viewed: whether there are views.
+        mark: empty until the next change in place. Graphs keep it, and not the version: a bytearray
+            is nothing that Python's collector of cycles would have to look at, again and again.
+    """
+
+    __slots__ = ("count", "mark", "viewed")
+
+    def __init__(self, mark: bytearray | None = None) -> None:
+        self.count, self.viewed = 0, False
+        self.mark = bytearray() if mark is None else mark
+
+    def change(self) -> None:
+        """Note a change in place: what was kept before it is out of date."""
+        self.count += 1
+        self.mark.append(True)
+        self.mark = bytearray()
 
 
 CONSTANT = Version()  # of what is no tensor, and not watched
@@ -73,26 +89,31 @@ def wrap(
     return tensor
 
 
-class Node:
+class Node(list[Any]):
     """One recorded op: where its gradient goes next, and what that computation will read.
+
+    It is itself the list of its parents, one for each of the plan's derivatives: so in a long graph
+    Python's collector of cycles looks at one object for each op, and not at two.
 
     Nodes point back towards the leaves only, never at an intermediate tensor and never forward:
     no reference cycles, so that memory is freed the moment the last user lets go of the result.
     """
 
-    __slots__ = (
-        *("seq", "plan", "parents", "shape", "dtype"),
-        *("_kept", "_versions", "_counts", "__weakref__"),
-    )
+    __slots__ = ("__weakref__", "dtype", "kept", "plan", "seq", "shape")
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__, __ne__ = object.__eq__, object.__ne__  # nodes are told apart by identity
 
     seq: int  # counts down; from the newest node to the oldest is a reverse topological order
     plan: Any  # a minigrad.table.Plan: what the op keeps, and its derivatives
-    parents: list[Node | Variable]  # one for each of the plan's derivatives
     shape: tuple[int, ...]  # of the op's output, hence of the gradient that arrives here
     dtype: np.dtype[Any]
-    _kept: tuple[Any, ...] | None  # by the plan's names; None once freed
-    _versions: tuple[Version, ...]  # of what is kept, shapes aside,
-    _counts: tuple[int, ...]  # and what they counted then
+    #: what the plan names, then the marks of the arrays among it; None once freed
+    kept: tuple[Any, ...] | None
+
+    @property
+    def parents(self) -> list[Node | Variable]:
+        """Where gradients go on to: nodes, and leaves."""
+        return list(self)
 
     @property
     def name(self) -> str:
@@ -106,40 +127,40 @@ class Node:
         Raises:
             RuntimeError: it was freed by a backward pass, or changed in place since.
         """
-        return dict(zip(self.plan.names, self.unpack(), strict=True))
+        return dict(zip(self.plan.names, self.unpack(), strict=False))
 
     def unpack(self) -> tuple[Any, ...]:
-        """Return what is kept, by the plan's names.
+        """Return what is kept, in the order of the plan's names.
 
         Raises:
             RuntimeError: it was freed by a backward pass, or changed in place since.
         """
-        kept = self._kept
+        kept, plan = self.kept, self.plan
         if kept is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time: what "
                 f"{self.name} had saved was freed by the first backward pass. Specify "
                 "retain_graph=True there if you need to go through the graph again."
             )
-        for slot, version in enumerate(self._versions):
-            if version.count != self._counts[slot]:
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an "
-                    f"inplace operation: {self.plan.names[slot]} of {self.name}, a "
-                    f"{kept[slot].dtype} tensor of shape {kept[slot].shape}, is at version "
-                    f"{version.count}; expected version {self._counts[slot]} instead. Use the "
-                    "out-of-place form of that operation, or change a clone()."
-                )
+        if kept and plan.changed(kept):
+            slot = next(i for i, mark in enumerate(kept[len(plan.names) :]) if mark)
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an "
+                f"inplace operation: {plan.names[slot]} of {self.name}, a {kept[slot].dtype} "
+                f"tensor of shape {kept[slot].shape}, after it was saved. Use the out-of-place "
+                "form of that operation, or change a clone()."
+            )
         return kept
 
     def unpack_as_variables(self) -> tuple[Any, ...]:
         """Return what is kept with its history, so that derivatives are recorded in their turn."""
-        kept, op = list(self.unpack()), self.plan.op
-        sources = dict(zip(self.plan.arguments, self.parents, strict=True))
-        for slot, i in enumerate(self.plan.slots):
-            source = self if i == op.arity else sources.get(i)
+        kept, plan = list(self.unpack()), self.plan
+        sources = dict(zip(plan.arguments, self, strict=True))
+        for slot, i in enumerate(plan.slots):
+            source = self if i == plan.op.arity else sources.get(i)
             if isinstance(source, Node):
-                kept[slot] = wrap(kept[slot], True, source, self._versions[slot])
+                version = Version(kept[len(plan.names) + slot])
+                kept[slot] = wrap(kept[slot], True, source, version)
             elif source is not None:
                 kept[slot] = source
         return tuple(kept)

@@ -35,8 +35,6 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
     result = op(target, *args)
     within = result.data is target.data
     node = result.grad_fn if recording else None
-    if node is not None:
-        _rebase(node, target, within)
     if not within:
         if result.shape != target.shape:
             raise RuntimeError(
@@ -47,21 +45,22 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
                 f"result type {result.dtype} can't be cast to the desired output type "
                 f"{target.dtype}"
             )
+        if node is not None:  # what it keeps of the target is the input, as it was
+            _mark_anew(node, target.data, CONSTANT.mark, copy=True)
         np.copyto(target.data, result.data)
+    target._version.change()
     if node is not None:
+        if within:  # what it keeps of the target is the output, as it is now
+            _mark_anew(node, target.data, target._version.mark, copy=False)
         node.dtype = target.dtype
         target._requires_grad, target.grad_fn = True, node
-    target._version.count += 1
     return target
 
 
-def _rebase(node: Node, target: Variable, within: bool) -> None:
-    """Set right what ``node`` keeps of the memory of ``target``, which is about to change."""
-    kept, versions = list(node._kept or ()), list(node._versions)
-    counts = list(node._counts)
-    for slot, value in enumerate(kept[: len(versions)]):
-        if value is target.data and within:  # the output, as it will be
-            versions[slot], counts[slot] = target._version, target._version.count + 1
-        elif value is target.data:  # the input, as it was
-            kept[slot], versions[slot], counts[slot] = value.copy(), CONSTANT, 0
-    node._kept, node._versions, node._counts = tuple(kept), tuple(versions), tuple(counts)
+def _mark_anew(node: Node, array: Any, mark: bytearray, copy: bool) -> None:
+    """Let ``node`` keep ``array``, or a copy of it, with another mark, if it keeps it at all."""
+    kept, names = list(node.kept or ()), len(node.plan.names)
+    for slot in range(len(kept) - names):
+        if kept[slot] is array:
+            kept[slot], kept[names + slot] = array.copy() if copy else array, mark
+    node.kept = tuple(kept)

@@ -32,7 +32,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from minigrad.call import OTHER_SPELLINGS, call_of, keeper
+from minigrad.call import OTHER_SPELLINGS, call_of, keeper, watcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,10 +47,12 @@ class Plan:
         read = dict.fromkeys(name for _, reads in entries for name in reads)  # each once, in order
         arrays = [name for name in read if name in op.slots]
         shapes = [name for name in read if name not in op.slots]
-        self.names = arrays + shapes
+        self.names = (*arrays, *shapes)
         self.slots = [op.slots[name] for name in arrays]  # where they stand among all values
-        #: a node, all values and their versions -> nothing; the node has what it keeps
+        #: all values and their versions -> what a node keeps of them
         self.keep = keeper(list(op.slots), arrays, [n.removesuffix("_shape") for n in shapes])
+        #: what a node keeps -> whether an array of it was changed in place since
+        self.changed = watcher(len(arrays), len(shapes))
         #: for each tracked argument its derivative, as a function of g and of what is kept
         self.derivatives = [
             _reading(derivative, [self.names.index(name) for name in reads])

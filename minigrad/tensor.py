@@ -483,8 +483,8 @@ def _ints(shape: tuple[Any, ...]) -> Sequence[int]:
     return shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
 
 
-def _plain_index(index: Any, data: Any) -> tuple[Any, ...]:
-    """Return an index as a tuple of what ``data`` understands, such that the result is an array."""
+def _plain_index(index: Any, data: Any) -> Any:
+    """Return an index in terms that ``data`` understands, such that the result is an array."""
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(
         (p.data if isinstance(p, Tensor) else np.asarray(p)).copy()
@@ -494,6 +494,8 @@ def _plain_index(index: Any, data: Any) -> tuple[Any, ...]:
     )
     if not isinstance(data, np.ndarray):
         plain = _on_device(plain, data)
+    if len(plain) == 1 and getattr(plain[0], "ndim", 0) == 1:
+        return plain[0]
     return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)
 
 

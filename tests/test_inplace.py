@@ -297,10 +297,10 @@ def test_a_change_of_what_was_saved_is_an_error_that_names_it(op, what, create_g
     x = leaf(X)
     t = x * 1
     y = op(t)
-    for version in (1, 2):
+    for _ in range(2):
         with mg.no_grad():
             t.add_(1)
-        message = rf"{what}, a float64 tensor of shape \(2, 3\), is at version {version}; expected"
+        message = rf"{what}, a float64 tensor of shape \(2, 3\), after it was saved"
         with pytest.raises(RuntimeError, match=message):
             y.sum().backward(create_graph=create_graph, retain_graph=True)
         assert x.grad is None
@@ -332,7 +332,7 @@ def test_a_change_of_what_was_saved_is_noticed_through_every_alias(change):
     message = str(error.value)
     assert "a of MulBackward" in message
     assert "float64 tensor of shape (2, 3)" in message
-    assert "is at version 1; expected version 0" in message
+    assert "after it was saved" in message
     assert "clone()" in message
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         _ = y.grad_fn.saved
@@ -345,7 +345,7 @@ def test_a_recorded_change_of_what_was_saved_is_noticed_too(alias):
     y = t.sin()
     alias(t).add_(1)
     alias(t).add_(1)
-    with pytest.raises(RuntimeError, match=r"x of SinBackward.* at version 2; expected version 0"):
+    with pytest.raises(RuntimeError, match=r"x of SinBackward.* after it was saved"):
         y.sum().backward()
 
 
@@ -396,7 +396,7 @@ def test_an_optimizers_step_before_backward_is_noticed():
     loss = (w * w).sum()
     with mg.no_grad():
         w -= 0.1 * W
-    with pytest.raises(RuntimeError, match=r"MulBackward.* at version 1; expected version 0"):
+    with pytest.raises(RuntimeError, match=r"MulBackward.* after it was saved"):
         loss.backward()
     (w * w).sum().backward()
     np.testing.assert_allclose(w.grad.data, 2 * 0.9 * W)
@@ -474,6 +474,16 @@ def test_neither_a_view_nor_its_base_can_be_changed_while_recording(view, which)
     assert (target.data == before).all()
     assert target.grad_fn is history
     assert count(target) == 0
+
+
+def test_an_empty_view_is_a_view_and_an_empty_result_is_none():
+    t = mg.tensor(X)
+    assert (t @ mg.zeros(3, 0, dtype=np.float64)).T.shape == (0, 2)
+    t.mul_(leaf(1.0))
+    t = mg.tensor(X)
+    assert t[2:].shape == (0, 3)
+    with pytest.raises(RuntimeError, match="a view, or has views"):
+        t.mul_(leaf(1.0))
 
 
 @views

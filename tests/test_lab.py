@@ -239,7 +239,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_results(
     assert killed
     assert sorted(results.values()) == [0, 1, 2, 3]
     done = [line.split()[0] for line in journal.read_text().splitlines()]
-    assert len(done) == 5  # the run whose worker was killed was begun twice
+    assert 5 <= len(done) <= 6  # what the killed worker had begun, or was about to, was begun twice
 
 
 @mock.patch.dict("os.environ")  # which the cluster adds to

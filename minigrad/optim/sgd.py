@@ -93,7 +93,7 @@ class SGD(Optimizer):
             group["maximize"],
         )
         for i, p in enumerate(moving):
-            p._version.count += 1
+            p._version.change()
             if buffers is not None and fresh[i]:
                 self.state.setdefault(p, {})["momentum_buffer"] = wrap(buffers[i])
 
