@@ -1,19 +1,18 @@
 """Random numbers that are a pure function of three integers: seed, stream and offset.
 
-The function is Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
-1, 2, 3", 2011), as ``numpy.random.Philox`` computes it: block number ``offset + 1 + i`` under the
-key (seed, stream) is four 64-bit words, or eight 32-bit lanes. A draw takes whole blocks, and
-moves the offset past them. So
+The function is Philox4x64-10, see `minigrad.philox`: block number ``offset + 1 + i`` under the key
+(seed, stream) is four 64-bit words, or eight 32-bit lanes. A draw takes whole blocks, and moves the
+offset past them. So
 
 - the same seed gives the same numbers on every machine, and the same masks on a GPU;
 - a generator is saved, restored and replayed by its three integers;
 - element i of a draw does not depend on how many are drawn, or by whom.
 
-A dropout mask compares a 32-bit number of each element with round(p · 2³²), at half the price. The
-upper halves of the numbers are the 16-bit lanes of the words of the draw; the lower halves are the
-lanes in the same places of a second draw, whose counters differ in their third word: 1 instead of
-0. For all but one element in 65,536 the upper half decides alone, and the lower half need not be
-computed. So a mask costs 16 random bits for an element, and is as exact as with 32.
+A dropout mask compares a 32-bit number of each element with round(p · 2³²), at a quarter of the
+price. The upper 8 bits of the numbers are the bytes of the words of the draw. For all but one
+element in 256 they decide alone; for that one the lower 24 bits are computed, from a key that is
+drawn for the mask and the element's place. So a mask costs 8 random bits for an element, and is as
+exact as with 32.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ from minigrad import kernels
 from minigrad.device import CPU, device, device_of, empty, move, raise_later
 from minigrad.fused import launch
 from minigrad.graph import Variable, wrap
-
-_WORD = 2**64
+from minigrad.philox import WORD, low_bits, mask_key, philox
 
 
 class Generator:
@@ -73,7 +71,7 @@ class Generator:
         Raises:
             ValueError: it is not three integers from 0 to 2⁶⁴ - 1.
         """
-        values = [v for v in state if isinstance(v, int | np.integer) and 0 <= v < _WORD]
+        values = [v for v in state if isinstance(v, int | np.integer) and 0 <= v < WORD]
         if len(values) != 3 or len(state) != 3:
             raise ValueError(
                 "a generator's seed, stream and offset are three integers from 0 to 2**64 - 1, "
@@ -94,36 +92,29 @@ class Generator:
 
     def words(self, n: int) -> np.ndarray:
         """Draw n uniform 64-bit words (uint64)."""
-        return _philox(*self._pass(n), n)
+        return philox(*self._pass(n), n)
 
     def _pass(self, n: int) -> tuple[int, int, int]:
         """Move on past n words, in whole blocks; return the state before."""
         state = self.get_state()
-        self._offset = (self._offset + (n + 3) // 4) % _WORD
+        self._offset = (self._offset + (n + 3) // 4) % WORD
         return state
 
     def lanes(self, n: int) -> np.ndarray:
         """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first."""
         return self.words((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
 
-    def halves(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """Draw the n 32-bit numbers of a mask, in halves.
+    def mask_numbers(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """Draw the n 32-bit numbers of a mask, in two parts.
 
         Returns:
-            The upper halves (uint16), and a function that computes the lower ones where they are
-            wanted: for an array of places, 0 to n - 1, those in these places (uint16).
+            The upper 8 bits (uint8), and a function that computes the lower 24 where they are
+            wanted: for an array of places, 0 to n - 1, those in these places.
         """
-        count = (n + 3) // 4
-        seed, stream, offset = self._pass(count)
-
-        def lower(places: np.ndarray) -> np.ndarray:
-            halves = np.empty(len(places), np.uint16)
-            for i, place in enumerate(places.tolist()):
-                block = _philox(seed, stream, offset + place // 16, 4, half=1)
-                halves[i] = _quarters(block)[place % 16]
-            return halves
-
-        return _quarters(_philox(seed, stream, offset, count))[:n], lower
+        count = (n + 7) // 8
+        state = self._pass(count)
+        upper = philox(*state, count).astype("<u8", copy=False).view(np.uint8)[:n]
+        return upper, lambda places: low_bits(mask_key(*state), places)
 
     def uniform(self, n: int) -> np.ndarray:
         """Draw n float64 numbers, uniform on the multiples of 2⁻⁵³ in [0, 1)."""
@@ -137,13 +128,14 @@ class Generator:
     def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
         """Draw booleans that are False with probability p, to within 2⁻³³.
 
-        An element's number is U · 2¹⁶ + L, and it is kept where that is at least round(p · 2³²).
-        Element i (in C order) finds U and L in lane i, of 16 bits, low ones first, of the words of
-        two draws of ⌈n/4⌉ words, ``numpy.random.Philox(key=[seed, stream], counter=[offset, 0, 0,
-        0])`` and ``counter=[offset, 0, 1, 0]``. The offset moves on by ⌈n/16⌉ blocks, past both.
+        An element's number is U · 2²⁴ + L, and it is kept where that is at least round(p · 2³²).
+        For element i (in C order), U is byte i of ``numpy.random.Philox(key=[seed, stream],
+        counter=[offset, 0, 0, 0])``, of each word the lowest byte first; the offset moves on by
+        ⌈n/32⌉ blocks. L is `minigrad.philox.low_bits`, keyed by the first word of
+        ``counter=[offset, 0, 1, 0]``.
 
-        Only where U equals the upper half of the threshold, once in 65,536 times, is L computed:
-        half the random numbers, and the same exactness.
+        Only where U equals the upper 8 bits of the threshold, once in 256 times, is L computed, and
+        nowhere if the threshold's lower 24 bits are 0, as for p = 0.5.
 
         Args:
             shape: the shape of the mask.
@@ -154,14 +146,15 @@ class Generator:
             keep, draw = self.mask_to_draw(shape, p, device)
             return kernels.keep_mask(launch, keep, *draw)
         n, threshold = math.prod(shape), round(float(p) * 2**32)
-        high, low = divmod(threshold, 2**16)  # high is 2¹⁶, which no half reaches, for p = 1
-        upper, lower = self.halves(n)
+        high, low = divmod(threshold, 2**24)  # high is 256, which no byte reaches, for p = 1
+        upper, lower = self.mask_numbers(n)
         if low == 0:
             return (upper >= high).reshape(shape)
         keep = upper == high
         (ties,) = keep.nonzero()
         np.greater(upper, high, out=keep)
-        keep[ties] = lower(ties) >= low
+        if len(ties):
+            keep[ties] = lower(ties) >= low
         return keep.reshape(shape)
 
     def mask_to_draw(self, shape: Sequence[int], p: float, device: device = CPU) -> tuple[Any, Any]:
@@ -176,46 +169,11 @@ class Generator:
         """
         if device.type == "cpu":
             return self.keep_mask(shape, p), None
-        state = self._pass((math.prod(shape) + 3) // 4)
+        state = self._pass((math.prod(shape) + 7) // 8)
         return empty(shape, np.bool_, device), (state, round(float(p) * 2**32))
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
-
-
-_at_hand: list[np.random.Philox] = []
-
-
-def _philox(seed: int, stream: int, offset: int, n: int, half: int = 0) -> np.ndarray:
-    """Return n words from block number ``offset + 1`` on; the offset may exceed 64 bits.
-
-    NumPy's generators are used again: a new one takes as long as two thousand words, for it asks
-    the operating system for noise first. Who draws takes one away, so threads do not share any.
-    """
-    try:
-        philox = _at_hand.pop()
-    except IndexError:
-        philox = np.random.Philox(0)
-    state: Any = {
-        "bit_generator": "Philox",
-        "state": {
-            "counter": (offset % _WORD, offset // _WORD, half, 0),
-            "key": (seed, stream),
-        },
-        "buffer": (0, 0, 0, 0),
-        "buffer_pos": 4,  # all of it is used up
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    philox.state = state
-    words = philox.random_raw(n)
-    _at_hand.append(philox)
-    return words
-
-
-def _quarters(words: np.ndarray) -> np.ndarray:
-    """Return the 16-bit lanes of words, low ones first."""
-    return words.astype("<u8", copy=False).view("<u2")
 
 
 default_generator = Generator()

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.philox import low_bits, mask_key
 from minigrad.random import get_rng_state, set_rng_state
 from minigrad.testing.subjects import Injected
+from tests.contract import WORD, mask_numbers, philox_words, splitmix
 
-WORD = 2**64
 WORDS = st.integers(0, WORD - 1)
 STATES = st.tuples(WORDS, WORDS, st.integers(0, WORD - 2**20))
 thorough = settings(max_examples=100, deadline=None, derandomize=True)
@@ -36,23 +37,8 @@ def generator(state):
     return made
 
 
-def philox_words(state, n, third=0):
-    """The contract, as NumPy computes it; ``third`` is the third word of the counter."""
-    seed, stream, offset = state
-    key, counter = np.array([seed, stream], np.uint64), np.array([offset, 0, third, 0], np.uint64)
-    return np.random.Philox(key=key, counter=counter).random_raw(n)
-
-
 def philox_lanes(state, n):
     return philox_words(state, (n + 1) // 2).astype("<u8").view("<u4")[:n]
-
-
-def philox_numbers(state, n):
-    """The numbers that a mask compares: upper halves from one draw, lower ones from another."""
-    words = (philox_words(state, -(-n // 4), third) for third in (0, 1))
-    upper, lower = (np.array([w >> s & 0xFFFF for w in ws.tolist() for s in (0, 16, 32, 48)][:n],
-                             np.int64) for ws in words)  # fmt: skip
-    return 2**16 * upper + lower
 
 
 def given_numbers(*numbers):
@@ -99,8 +85,8 @@ def test_a_mask_of_every_small_size_is_that_of_the_contract(n, p):
     g = generator(state)
     keep = g.keep_mask((n,), p)
     assert keep.dtype == np.bool_
-    assert keep.tolist() == (philox_numbers(state, n) >= round(p * 2**32)).tolist()
-    assert g.get_state() == (7, 11, 13 + -(-n // 16))  # sixteen lanes to a block
+    assert keep.tolist() == (mask_numbers(state, n) >= round(p * 2**32)).tolist()
+    assert g.get_state() == (7, 11, 13 + -(-n // 32))  # thirty-two bytes to a block
 
 
 @thorough
@@ -108,8 +94,8 @@ def test_a_mask_of_every_small_size_is_that_of_the_contract(n, p):
 def test_a_mask_is_that_of_the_contract(state, n, p):
     g = generator(state)
     keep = g.keep_mask((n,), p)
-    assert keep.tolist() == [int(u) >= round(p * 2**32) for u in philox_numbers(state, n)]
-    assert g.get_state() == (*state[:2], state[2] + -(-n // 16))
+    assert keep.tolist() == [int(u) >= round(p * 2**32) for u in mask_numbers(state, n)]
+    assert g.get_state() == (*state[:2], state[2] + -(-n // 32))
 
 
 #: the last ones are followed by blocks whose number takes more than 64 bits
@@ -117,33 +103,53 @@ TIED = [(0, 0, 0), (42, 7, 3), (WORD - 1, WORD - 1, 2**40), (5, 6, WORD - 2), (5
 
 
 @pytest.mark.parametrize("state", TIED)
-def test_where_the_upper_half_ties_the_lower_half_decides(state):
-    numbers = philox_numbers(state, 40)
+def test_where_the_upper_bits_tie_the_lower_ones_decide(state):
+    numbers = mask_numbers(state, 40)
     for number in numbers.tolist():
-        upper = number >> 16 << 16  # with this threshold no lower half is needed
-        for threshold in (number - 1, number, number + 1, upper, upper + 2**16):
+        upper = number >> 24 << 24  # with this threshold no lower bits are needed
+        for threshold in (number - 1, number, number + 1, upper, upper + 2**24):
             keep = generator(state).keep_mask((40,), threshold / 2**32)
             assert keep.tolist() == (numbers >= threshold).tolist()
 
 
-def test_many_ties_are_decided_each_by_its_own_lower_half():
-    state = (1, 2, WORD - 30_000)  # half of the blocks lie beyond 64 bits
-    numbers = philox_numbers(state, 960_000)
-    upper, times = np.unique(numbers >> 16, return_counts=True)
-    tied = int(upper[times.argmax()])
-    assert times.max() > 30
-    threshold = int(np.median(numbers[numbers >> 16 == tied]))
-    keep = generator(state).keep_mask((960_000,), threshold / 2**32)
+def test_many_ties_are_decided_each_by_its_own_lower_bits():
+    state = (1, 2, WORD - 1000)  # half of the blocks lie beyond 64 bits
+    numbers = mask_numbers(state, 64_000)
+    tied = numbers[numbers >> 24 == 77]
+    assert len(tied) > 200
+    threshold = int(np.median(tied))
+    keep = generator(state).keep_mask((64_000,), threshold / 2**32)
     assert keep.tolist() == (numbers >= threshold).tolist()
 
 
+def test_lower_bits_are_those_of_splitmix64():
+    places = np.array([0, 1, 2])
+    # the words that are commonly given for seed 1234567
+    known = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert splitmix(1234567, 3).tolist() == known
+    assert low_bits(1234567, places).tolist() == [word >> 40 for word in known]
+    assert low_bits(1234567, places[::-1]).tolist() == [word >> 40 for word in known[::-1]]
+    assert places.tolist() == [0, 1, 2]
+
+
+def test_lower_bits_are_uniform_and_no_two_masks_share_them():
+    """Fixed keys, so no false alarm: 256 counts of 4,096 each, by the χ² test (1 in 10⁶ is 376)."""
+    bits = np.array([low_bits(mask_key(0, 0, offset), np.arange(1024)) for offset in range(1024)])
+    for part in bits >> np.uint64(16), bits & np.uint64(255):
+        counts = np.bincount(part.astype(np.int64).ravel(), minlength=256)
+        assert ((counts - 4096.0) ** 2 / 4096).sum() < 376
+    for other in np.roll(bits, 1, axis=0), np.roll(bits, 1, axis=1):  # the next mask, or place
+        equal = (bits >> np.uint64(16) == other >> np.uint64(16)).mean()
+        assert abs(equal - 1 / 256) < 5 * (1 / 256 / bits.size) ** 0.5
+
+
 @pytest.mark.parametrize("p", [0.2, 0.5])
-def test_lower_halves_are_computed_only_where_they_decide(p):
+def test_lower_bits_are_computed_only_where_they_decide(p):
     class Watched(mg.Generator):
         asked = np.array([], int)
 
-        def halves(self, n):
-            upper, lower = super().halves(n)
+        def mask_numbers(self, n):
+            upper, lower = super().mask_numbers(n)
 
             def noted(places):
                 self.asked = np.append(self.asked, places)
@@ -152,19 +158,19 @@ def test_lower_halves_are_computed_only_where_they_decide(p):
             return upper, noted
 
     g = Watched(8)
-    g.keep_mask((300_000,), p)
-    high, low = divmod(round(p * 2**32), 2**16)
-    ties = np.flatnonzero(philox_numbers((8, 0, 0), 300_000) >> 16 == high)
+    g.keep_mask((30_000,), p)
+    high, low = divmod(round(p * 2**32), 2**24)
+    ties = np.flatnonzero(mask_numbers((8, 0, 0), 30_000) >> 24 == high)
     assert g.asked.tolist() == (ties.tolist() if low else [])
     assert len(ties) > 0
 
 
 def test_no_block_is_drawn_twice():
     g, words = mg.Generator(3), []
-    for n in (1, 15, 16, 17, 160, 161):
-        upper, lower = g.halves(n)
-        for half in (upper, lower(np.arange(n))):
-            words += half[: n // 4 * 4].astype("<u2").view("<u8").tolist()
+    for n in (1, 31, 32, 33, 320, 321):
+        words.append(mask_key(*g.get_state()))
+        upper, _ = g.mask_numbers(n)
+        words += upper[: n // 8 * 8].copy().view("<u8").tolist()
         words += g.words(n).tolist()
     assert len(set(words)) == len(words)
 
@@ -241,8 +247,12 @@ def test_the_words_are_those_that_were_written_down(state):
 
 def test_the_masks_and_numbers_are_those_that_were_written_down():
     g = mg.Generator(42)
-    assert "".join("01"[int(k)] for k in g.keep_mask((24,), 0.5)) == "101100001101000010101110"
-    assert "".join("01"[int(k)] for k in g.keep_mask((24,), 0.8)) == "001110000000010001100010"
+    assert "".join("01"[int(k)] for k in g.keep_mask((40,), 0.5)) == (
+        "0100011100101000011110010010100011101100"
+    )
+    assert "".join("01"[int(k)] for k in g.keep_mask((40,), 0.8)) == (
+        "0000110101000000000000000011001000010110"
+    )
     assert g.get_state() == (42, 0, 4)
     assert mg.rand(3, generator=g).tolist() == [
         0.9452049136161804,

@@ -30,6 +30,7 @@ from data.fashion_mnist import SAMPLE_DIR, load_fashion_mnist
 from minigrad import nn
 from minigrad.nn import functional as F
 from models import Net, init_weights, mlp
+from tests.contract import mask_numbers
 
 STEPS = 300
 BATCH, LR, RATES, WIDTHS = 256, 0.5, (0.2, 0.5), (784, 256, 256, 10)
@@ -58,12 +59,8 @@ Forward = Callable[[minigrad.Tensor], tuple[minigrad.Tensor, Masks, Masks]]
 
 def philox(generator: minigrad.Generator, p: float) -> Array:
     """Return the next mask that a generator owes, by NumPy alone; the generator stays put."""
-    seed, stream, offset = generator.get_state()
-    key = np.array([seed, stream], np.uint64)
-    counters = (np.array([offset, 0, half, 0], np.uint64) for half in (0, 1))
-    draws = (np.random.Philox(key=key, counter=counter) for counter in counters)
-    upper, lower = (d.random_raw(BATCH * WIDTHS[1] // 4).view("<u2").astype(int) for d in draws)
-    return (2**16 * upper + lower >= round(p * 2**32)).reshape(BATCH, WIDTHS[1])
+    numbers = mask_numbers(generator.get_state(), BATCH * WIDTHS[1])
+    return (numbers >= round(p * 2**32)).reshape(BATCH, WIDTHS[1])
 
 
 def drawn_by_modules(net: nn.Sequential) -> Forward:

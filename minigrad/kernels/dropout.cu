@@ -1,7 +1,7 @@
 // Dropout: the keep mask of Philox4x64-10, and x * keep * scale, in one pass over memory.
 //
-// A thread computes one Philox block, which decides sixteen neighbouring elements (a second block
-// where there is a tie), and a warp the 512 elements of a tile. It then walks over its tile in steps
+// A thread computes one Philox block, which decides thirty-two neighbouring elements (one in 256 of
+// them by more bits), and a warp the 1,024 elements of a tile. It then walks over its tile in steps
 // of 16 bytes a thread, neighbours side by side, as memory likes it; a shuffle fetches the decisions
 // from the thread that has made them.
 
@@ -84,16 +84,16 @@ __device__ float16 masked(float16 x, bool keep, float16 scale) {
 
 // ------------------------------------------------------------------------- decisions
 
-constexpr int LANES = 16;  // of 16 bits in a Philox block: one for each element
+constexpr int LANES = 32;  // bytes in a Philox block: one for each element
 
 struct Draw {
     u64 words[4];
 };
 
 // Philox4x64-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
-// The key is (seed, stream); of the counter's 256 bits, offset + 1 + block takes 128, and half 64.
-__device__ Draw philox(u64 seed, u64 stream, u64 offset, u64 block, u64 half) {
-    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = half, d = 0;
+// The key is (seed, stream), the counter offset + 1 + block.
+__device__ Draw philox(u64 seed, u64 stream, u64 offset, u64 block) {
+    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = 0, d = 0;
     #pragma unroll
     for (int round = 0; round < 10; ++round) {
         const u64 by_a = 0xD2E7470EE14C6C93, by_c = 0xCA5A826395121157;
@@ -109,24 +109,36 @@ __device__ Draw philox(u64 seed, u64 stream, u64 offset, u64 block, u64 half) {
     return {{a, b, c, d}};
 }
 
-// Bit j says whether lane j is at least `bound`, which may be 2^16: no lane is.
+// Bit j says whether byte j is at least `bound`, which may be 256: no byte is.
 __device__ u32 reached(Draw draw, u32 bound) {
     u32 bits = 0;
     #pragma unroll
     for (int j = 0; j < LANES; ++j)
-        bits |= (u32)((u32)(draw.words[j / 4] >> j % 4 * 16 & 0xffff) >= bound) << j;
+        bits |= (u32)((u32)(draw.words[j / 8] >> j % 8 * 8 & 0xff) >= bound) << j;
     return bits;
 }
 
-// Bit j says whether element j of the block is kept: whether its number, the upper half from one draw
-// and the lower half from another, is at least the threshold, which may be 2^32: no number is.
-__device__ u32 keep_bits(u64 seed, u64 stream, u64 offset, u64 threshold, u64 block) {
-    const u32 high = (u32)(threshold >> 16), low = threshold & 0xffff;
-    const Draw upper = philox(seed, stream, offset, block, 0);
-    const u32 above = reached(upper, high + 1), ties = reached(upper, high) & ~above;
-    if (low == 0) return above | ties;
-    if (ties == 0) return above;  // or else it takes a second block: one time in 4096
-    return above | (ties & reached(philox(seed, stream, offset, block, 1), low));
+// The lower 24 bits of the number of an element.
+// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+__device__ u32 low_bits(u64 key, u64 element) {
+    u64 z = key + (element + 1) * 0x9E3779B97F4A7C15;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
+    z = (z ^ z >> 27) * 0x94D049BB133111EB;
+    return (u32)(z >> 40);  // the last step, z ^ z >> 31, changes none of these bits
+}
+
+// Bit j says whether element j of the block is kept: whether its number, a byte of Philox above 24
+// more bits, is at least the threshold, which may be 2^32: no number is.
+__device__ u32 keep_bits(u64 seed, u64 stream, u64 offset, u64 threshold, u64 key, u64 block) {
+    const u32 high = (u32)(threshold >> 24), low = threshold & 0xffffff;
+    const Draw draw = philox(seed, stream, offset, block);
+    u32 bits = reached(draw, high + 1), ties = reached(draw, high) & ~bits;
+    if (low == 0) return bits | ties;
+    for (; ties; ties &= ties - 1) {
+        const int j = __ffs(ties) - 1;  // the first that is left
+        bits |= (u32)(low_bits(key, LANES * block + j) >= low) << j;
+    }
+    return bits;
 }
 
 template <int N>
@@ -144,22 +156,23 @@ __device__ i64 thread_number() {
 // ------------------------------------------------------------------------- kernels
 
 // keep[i] = number i of the draw >= threshold
-__global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u64 threshold) {
+__global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u64 threshold,
+                          u64 key) {
     const i64 block = thread_number();
     if (LANES * block >= n) return;
-    const u32 bits = keep_bits(seed, stream, offset, threshold, block);
+    const u32 bits = keep_bits(seed, stream, offset, threshold, key, block);
     store(keep, unpacked<LANES>(bits), LANES * block, n);
 }
 
 // keep[i] = number i of the draw >= threshold; y[i] = x[i] * keep[i] * scale; y may be x
 template <typename T>
 __global__ void dropout_forward(const T* x, T* y, bool* keep, i64 n, T scale, u64 seed, u64 stream,
-                                u64 offset, u64 threshold) {
+                                u64 offset, u64 threshold, u64 key) {
     constexpr int N = 16 / sizeof(T);
     const int lane = threadIdx.x % 32;
     const i64 block = thread_number(), tile = LANES * (block - lane);
     if (tile >= n) return;  // the whole warp at once: all of it is needed for the shuffles
-    const u32 bits = keep_bits(seed, stream, offset, threshold, block);
+    const u32 bits = keep_bits(seed, stream, offset, threshold, key, block);
     #pragma unroll
     for (int step = 0; step < LANES / N; ++step) {
         const int e = N * (32 * step + lane);  // the first of this thread's elements in the tile

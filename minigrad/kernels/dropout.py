@@ -21,6 +21,7 @@ from minigrad.kernels.launch import (
     layout,
     planned,
 )
+from minigrad.philox import low_bits, mask_key, philox
 
 _FLOATS = ("float16", "float", "double")
 SOURCE = Source(
@@ -32,7 +33,7 @@ SOURCE = Source(
     ),
 )
 _THREADS = 256
-_LANES = 16  # elements that one Philox block decides
+_LANES = 32  # elements that one Philox block decides
 _BOOL = np.dtype(np.bool_)  # quicker than the type when an array is made
 
 
@@ -41,22 +42,16 @@ def keep_mask_in_numpy(
 ) -> np.ndarray:
     """Define `keep_mask`: element i is whether number i of the draw is >= threshold.
 
-    The draw is that of `minigrad.Generator.keep_mask`: the upper halves of the 32-bit numbers are
-    the 16-bit lanes, low ones first, of the words of Philox4x64-10 under the key (seed, stream),
-    from block number offset + 1 on; the lower halves are those where the third word of the counter
-    is 1. A kernel computes these where the upper halves do not decide; here all are computed.
+    The draw is that of `minigrad.Generator.keep_mask`: the upper 8 bits of the 32-bit numbers are
+    the bytes of the words of Philox4x64-10, low ones first, and the lower 24 are
+    `minigrad.philox.low_bits`. A kernel computes these where the bytes do not decide; here all are
+    computed.
     """
-    seed, stream, offset = state
-    n, key = math.prod(shape), np.array([seed, stream], np.uint64)
-    upper, lower = (
-        np.random.Philox(key=key, counter=np.array([offset, 0, half, 0], np.uint64))
-        .random_raw((n + 3) // 4)
-        .astype("<u8", copy=False)
-        .view("<u2")[:n]
-        .astype(np.uint32)
-        for half in (0, 1)
-    )
-    return ((upper << 16 | lower) >= threshold).reshape(shape)
+    n = math.prod(shape)
+    words = philox(*state, (n + 7) // 8).astype("<u8", copy=False)
+    upper = words.view(np.uint8)[:n].astype(np.uint64)
+    lower = low_bits(mask_key(*state), np.arange(n))
+    return ((upper << np.uint64(24) | lower) >= threshold).reshape(shape)
 
 
 def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], threshold: int) -> Any:
@@ -66,7 +61,7 @@ def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], threshold
         launch: what launches.
         out: booleans of any shape.
         state: seed, stream and offset of the draw, each from 0 to 2⁶⁴ - 1. It uses up one offset
-            for every 16 elements or part of them.
+            for every 32 elements or part of them.
         threshold: 0 to 2³²: round(p · 2³²) drops with probability p.
 
     Returns:
@@ -181,7 +176,8 @@ def _draw(state: tuple[int, int, int], threshold: int) -> tuple[np.generic, ...]
     if not 0 <= threshold <= 2**32:
         raise ValueError(f"dropout needs a threshold from 0 to 2**32, got {threshold}")
     seed, stream, offset = state
-    return _word(seed), _word(stream), np.uint64(offset), _word(threshold)
+    key = np.uint64(mask_key(*state))
+    return _word(seed), _word(stream), np.uint64(offset), _word(threshold), key
 
 
 _word = functools.lru_cache(maxsize=64)(np.uint64)

@@ -215,9 +215,9 @@ class Injected(Generator):
         drawn, self._lanes = self._lanes[:n], self._lanes[n:]
         return drawn
 
-    def halves(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        upper, lower = (half.astype(np.uint16) for half in np.divmod(self.lanes(n), 2**16))
-        return upper, lambda places: lower[places]
+    def mask_numbers(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        upper, lower = np.divmod(self.lanes(n), 2**24)
+        return upper.astype(np.uint8), lambda places: lower[places]
 
 
 #: what the parameter for the mode may be called

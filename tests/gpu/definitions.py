@@ -13,11 +13,15 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels import cross_entropy, dropout, gather, relu, sgd, sums
+from minigrad.philox import mask_key
 from tests.fake_cupy import host_of
 
 
-def keep_mask(out: Any, n: Any, seed: Any, stream: Any, offset: Any, threshold: Any) -> None:
+def keep_mask(
+    out: Any, n: Any, seed: Any, stream: Any, offset: Any, threshold: Any, key: Any
+) -> None:
     state = int(seed), int(stream), int(offset)
+    assert key == mask_key(*state)
     out[...] = dropout.keep_mask_in_numpy(out.shape, state, int(threshold))
 
 

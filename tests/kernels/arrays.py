@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 #: About one, a few, a warp's and a block's worth of elements, and many.
-SIZES = (0, 1, 3, 4, 7, 15, 16, 17, 255, 256, 257, 1023, 65536)
+SIZES = (0, 1, 3, 4, 7, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1023, 65536)
 
 
 def numbers(n: int | tuple[int, ...], dtype: Any, seed: int = 0) -> np.ndarray:

@@ -142,6 +142,8 @@ UNSEEN T atomicMax(T* at, T value) {
     return before;
 }
 
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }

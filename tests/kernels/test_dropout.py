@@ -34,8 +34,8 @@ def generator_at(state: tuple[int, int, int]) -> minigrad.Generator:
 
 def drawn(n: int, state: tuple[int, int, int]) -> np.ndarray:
     """Return the 32-bit numbers of a mask."""
-    upper, lower = generator_at(state).halves(n)
-    return upper.astype(np.int64) << 16 | lower(np.arange(n))
+    upper, lower = generator_at(state).mask_numbers(n)
+    return upper.astype(np.int64) << 24 | lower(np.arange(n)).astype(np.int64)
 
 
 # ------------------------------------------------------------------------- masks
@@ -69,13 +69,13 @@ def test_a_mask_knows_every_threshold(device: Any, launch: Launcher, threshold: 
 
 
 @pytest.mark.parametrize("state", [(11, 0, 0), (5, 6, LAST - 1)])  # with a carry after a block
-def test_where_the_upper_half_ties_the_lower_half_decides(
+def test_where_the_upper_bits_tie_the_lower_ones_decide(
     device: Any, launch: Launcher, state: tuple[int, int, int]
 ) -> None:
     numbers = drawn(64, state)
     for i in (0, 1, 6, 7, 15, 16, 33, 63):
         number = int(numbers[i])
-        for threshold in number - 1, number, number + 1, number >> 16 << 16:
+        for threshold in number - 1, number, number + 1, number >> 24 << 24:
             out = keep_mask(launch, device.empty((64,), np.bool_), state, threshold)
             assert_same_bits(out.get(), numbers >= threshold)
 
@@ -92,10 +92,10 @@ def test_forward_decides_ties_too(device: Any, launch: Launcher, dtype: Any) -> 
 
 
 def test_a_counter_beyond_64_bits_carries(device: Any, launch: Launcher) -> None:
-    n, state = 128, (5, 6, LAST - 3)  # blocks 2**64 - 3, ..., 2**64 + 4
+    n, state = 256, (5, 6, LAST - 3)  # blocks 2**64 - 3, ..., 2**64 + 4
     out = keep_mask(launch, device.empty((n,), np.bool_), state, 2**31).get()
     assert_same_bits(out, keep_mask_in_numpy((n,), state, 2**31))
-    assert not np.array_equal(out[64:], keep_mask_in_numpy((64,), (5, 6, 0), 2**31))
+    assert not np.array_equal(out[128:], keep_mask_in_numpy((128,), (5, 6, 0), 2**31))
 
 
 @pytest.mark.parametrize("skew", [1, 2, 4, 7])

@@ -23,6 +23,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
 from minigrad.testing.subjects import Injected
+from tests.contract import mask_numbers
 
 examples = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -51,13 +52,8 @@ mild = st.floats(0, 0.99, exclude_min=True)  # 1/(1-p) is no problem for float16
 
 
 def contract(state: tuple[int, int, int], shape: tuple[int, ...], p: float) -> np.ndarray:
-    """Return the mask that a generator in this state owes, by NumPy alone."""
-    seed, stream, offset = state
-    n, key = math.prod(shape), np.array([seed, stream], np.uint64)
-    counters = (np.array([offset, 0, half, 0], np.uint64) for half in (0, 1))
-    draws = (np.random.Philox(key=key, counter=counter) for counter in counters)
-    upper, lower = (draw.random_raw((n + 3) // 4).view("<u2")[:n].astype(int) for draw in draws)
-    return (2**16 * upper + lower >= round(p * 2**32)).reshape(shape)
+    """Return the mask that a generator in this state owes."""
+    return (mask_numbers(state, math.prod(shape)) >= round(p * 2**32)).reshape(shape)
 
 
 def generator_at(state: tuple[int, int, int]) -> mg.Generator:
@@ -204,7 +200,7 @@ def test_the_kept_elements_are_those_of_the_documented_random_function(
     layer = nn.Dropout(p, generator=generator)
     y = layer(x) if as_layer else F.dropout(x, p, generator=generator)
     np.testing.assert_array_equal(y.numpy() != 0, contract(state, shape, p), strict=True)
-    blocks = -(-math.prod(shape) // 16)  # of sixteen lanes
+    blocks = -(-math.prod(shape) // 32)  # of thirty-two bytes
     assert generator.get_state() == (*state[:2], state[2] + blocks)
 
 
