@@ -94,10 +94,9 @@ EQUIVALENT = {
         "for i, n in enumerate(shape)]",
         "class_shares: [-1 if i == dim else 1 for i in range(x.ndim)] → "
         "[-2 if i == dim else 1 for i in range(x.ndim)]",
-        "_places: np.where(counted, labels, 0).reshape(-1) → "
-        "np.where(counted, labels, 0).reshape(-2)",
-        "_class_cross_entropy_gradient: (counted.reshape(-1), counted.sum()) → "
-        "(counted.reshape(-2), counted.sum())",
+        "_places: (labels if counted is None else np.where(counted, labels, 0)).reshape(-1) → "
+        "(labels if counted is None else np.where(counted, labels, 0)).reshape(-2)",
+        "_class_cross_entropy_gradient: counted.reshape(-1) → counted.reshape(-2)",
         "_class_cross_entropy_gradient: g.reshape(-1) → g.reshape(-2)",
     ),
     "what flows into a gradient of x has the shape and dtype of x": (
@@ -113,5 +112,8 @@ EQUIVALENT = {
     "of nothing, what is divided is 0 or NaN, whatever it is divided by": (
         "_divisor: np.where(count == 0, 1, count).astype(_wide(like)) → "
         "np.where(count == 0, 2, count).astype(_wide(like))",
+    ),
+    "of a count other than 0, an array on the host is what its number is": (
+        "_divisor: isinstance(count, int) → count",
     ),
 }

@@ -116,16 +116,17 @@ def _class_cross_entropy_gradient(
     p -= p.max(axis=0)
     np.exp(p, out=p)
     p /= p.sum(axis=0)
+    factors: Any = 1
     if weight is None and not label_smoothing:
-        counted = labels != ignore_index
+        counted, count = _counted(labels, len(p), ignore_index)
         p[_places(labels, counted)] -= 1
-        factors, count = counted.reshape(-1), counted.sum()
+        if counted is not None:
+            factors = counted.reshape(-1)
     else:
         q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
         q = _classes_first(q)
         p *= q.sum(axis=0)
         p -= q
-        factors = 1
     if getattr(g, "ndim", 0):
         g = g.reshape(-1)
     if reduction == "mean":
@@ -179,24 +180,27 @@ def class_cross_entropy(
         ValueError: an unknown reduction.
     """
     check_reduction(reduction)
-    check_labels(labels, x.shape[class_dim(x)], ignore_index)
-    log_p = _classes_first(x)
-    log_p -= log_p.max(axis=0)
-    log_p -= np.log(np.exp(log_p).sum(axis=0))
+    z = _classes_first(x)
+    counted, count = _counted(labels, len(z), ignore_index)
+    if counted is not None:
+        check_labels(labels, len(z), ignore_index)
+    z -= z.max(axis=0)
+    log_sum = np.log(np.exp(z).sum(axis=0))
     if weight is None and not label_smoothing:
-        counted = labels != ignore_index
-        losses = -log_p[_places(labels, counted)]
-        losses = np.where(counted.reshape(-1), losses, 0)
-        count = counted.sum()
+        losses = log_sum - z[_places(labels, counted)]
+        if counted is not None:
+            losses = np.where(counted.reshape(-1), losses, 0)
     else:
         q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
         q = _classes_first(q)
-        losses = -(q * np.where(q == 0, 0, log_p)).sum(axis=0)
+        losses = (q * np.where(q == 0, 0, log_sum - z)).sum(axis=0)
     if reduction == "none":
         return losses.reshape(labels.shape)
     total = losses.sum(dtype=_wide(x))
     if reduction == "mean":
-        total = np.where(count == 0, np.nan, total / _divisor(count, x))
+        total = total / _divisor(count, x)
+        if not isinstance(count, int):
+            total = np.where(count == 0, np.nan, total)
     return total.astype(x.dtype)
 
 
@@ -215,15 +219,26 @@ def class_dim(x: Any) -> int:
 
 def check_labels(labels: Any, classes: int, ignore_index: int) -> None:
     """Raise IndexError if a label that counts is out of range: at once, or later from a GPU."""
-    on_host = isinstance(labels, np.ndarray)
-    if on_host and not (labels.astype(np.uint64) >= classes).any():  # negative ones are huge there
-        return
     wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
     bounds = f"expected class indices from 0 to {classes - 1}, or ignore_index={ignore_index}"
-    if not on_host:
+    if not isinstance(labels, np.ndarray):
         raise_later(wrong.any(), IndexError(f"A target is out of bounds: {bounds}"))
     elif wrong.any():
         raise IndexError(f"Target {labels[wrong][0]} is out of bounds: {bounds}")
+
+
+def _counted(labels: Any, classes: int, ignore_index: int) -> tuple[Any, Any]:
+    """Return which labels count, and how many do.
+
+    Where the host sees that they all do, it says None and an int, which is above 0: most often, and
+    a third quicker.
+    """
+    if isinstance(labels, np.ndarray) and labels.size and not 0 <= ignore_index < classes:
+        of_a_class = labels.astype(np.uint64) < classes  # negative labels are huge there
+        if np.count_nonzero(of_a_class) == labels.size:
+            return None, labels.size
+    counted = labels != ignore_index
+    return counted, counted.sum()
 
 
 def class_shares(
@@ -251,6 +266,8 @@ def class_shares(
 
 def _divisor(count: Any, like: Any) -> Any:
     """Return what a mean over ``count`` examples divides by: 1 if there are none."""
+    if isinstance(count, int):  # never 0
+        return _wide(like).type(count)
     return np.where(count == 0, 1, count).astype(_wide(like))
 
 
@@ -271,5 +288,5 @@ def _classes_first(x: Any) -> Any:
 
 def _places(labels: Any, counted: Any) -> tuple[Any, Any]:
     """Return where the labels stand in an array (classes, examples); those not counted at 0."""
-    flat = np.where(counted, labels, 0).reshape(-1)
+    flat = (labels if counted is None else np.where(counted, labels, 0)).reshape(-1)
     return flat, np.arange(flat.size, like=flat)

@@ -217,6 +217,16 @@ def test_a_wrong_label_raises_with_the_next_thing_that_is_read(
     F.cross_entropy(x, good).item()
 
 
+def test_labels_that_no_kernel_takes_are_not_waited_for(backend: Backend) -> None:
+    x = minigrad.tensor(normal(3, 4), device="cuda", requires_grad=True)
+    labels = minigrad.tensor([0, 3, 1], dtype=minigrad.uint8, device="cuda")
+    with backend.unwaited():
+        F.cross_entropy(x, labels).backward()
+    host = minigrad.tensor(x.detach().cpu().numpy(), requires_grad=True)
+    F.cross_entropy(host, labels.cpu()).backward()
+    np.testing.assert_allclose(x.grad.cpu().numpy(), host.grad.numpy(), rtol=1e-5)
+
+
 def test_a_wrong_label_of_one_loss_is_not_forgotten_for_another(backend: Backend) -> None:
     few, many = (minigrad.tensor(normal(2, n), device="cuda") for n in (3, 9))
     y = minigrad.tensor([0, 5], device="cuda")

@@ -230,6 +230,21 @@ def test_the_mean_loss_of_nothing_is_nan_and_its_derivatives_are_zeros(
     np.testing.assert_array_equal(to_array(ddx), np.zeros(x.shape), strict=True)
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_mean_loss_of_no_example_is_nan_without_a_warning() -> None:
+    x = minigrad.ones(0, 3, requires_grad=True)
+    loss = minigrad.class_cross_entropy(x, minigrad.zeros(0, dtype=minigrad.int64))
+    loss.backward()
+    assert np.isnan(loss.item())
+    assert x.grad.shape == (0, 3)
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_that_is_no_class_is_named(label: int) -> None:
+    with pytest.raises(IndexError, match=f"Target {label} is out of bounds"):
+        minigrad.class_cross_entropy(minigrad.ones(2, 3), minigrad.tensor([0, label]))
+
+
 def test_masked_scale_writes_where_it_is_told() -> None:
     x = np.array([1.0, 2.0])
     assert ops.masked_scale(x, np.array([True, False]), 3, out=x) is x
