@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
     FigureCanvasAgg(figure)
     draw(figure)
     with replacing(args.out) as path:
-        figure.savefig(path, metadata={"Software": None})
+        form = args.out.suffix[1:] or "png"
+        figure.savefig(path, format=form, metadata={"Software": None} if form == "png" else None)
     print(f"wrote {args.out}")
 
 

@@ -57,7 +57,8 @@ def plot_comparison(
     Args:
         left, right: two runs.
         titles: above the panels.
-        path: where to save the figure too; the suffix gives the format (.png, .svg, .pdf).
+        path: where to save the figure too; the suffix gives the format (.png, .svg, .pdf), and
+            without one it is PNG.
 
     Returns:
         The matplotlib figure.
@@ -71,7 +72,7 @@ def plot_comparison(
     axes[1].set_ylabel("")
     if path is not None:
         with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
+            figure.savefig(temporary, dpi=150, format=Path(path).suffix[1:] or "png")
     return figure
 
 

@@ -18,7 +18,8 @@ from minigrad import nn
 from minigrad.plot import CURVES, Animator, draw_graph, plot_comparison, plot_history
 from minigrad.training import History
 
-MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
+PNG = b"\x89PNG\r\n\x1a\n"
+MAGIC = {".png": PNG, ".svg": b"<?xml", ".pdf": b"%PDF-"}
 
 
 @pytest.fixture
@@ -105,6 +106,11 @@ def test_the_comparison_shows_at_least_the_chapters_range(plt: Any) -> None:
     low, high = plot_comparison(calm, calm).axes[0].get_ylim()
     assert low < 0.3
     assert high > 0.9
+
+
+def test_the_comparison_is_saved_as_png_without_a_suffix(plt: Any, tmp_path: Path) -> None:
+    plot_comparison(history(3), history(3), path=tmp_path / "comparison")
+    assert (tmp_path / "comparison").read_bytes().startswith(PNG)
 
 
 @pytest.mark.parametrize("suffix", MAGIC)
