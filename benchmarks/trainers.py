@@ -164,8 +164,8 @@ def of_mygrad(x: Any, y: Any, order: Any, p: tuple[float, float]) -> Epoch:
 def by_hand(x: Any, y: Any, order: Any, p: tuple[float, float], same_masks: bool = False) -> Epoch:
     """No engine: the derivative written out in NumPy, into arrays that are used again.
 
-    Masks are cheaper than minigrad's too: 16 random bits an element and never more, from NumPy's
-    quickest generator (SFC64), where minigrad's is counter-based and p exact to 2⁻³³.
+    Masks take 16 random bits an element and never more, from NumPy's quickest generator (SFC64);
+    minigrad's are counter-based, and p is exact to 2⁻³³.
 
     Args:
         x, y, order, p: as for everybody.
