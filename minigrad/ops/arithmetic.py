@@ -47,6 +47,8 @@ def neg(x: Any) -> Any:
 )
 def pow(a: Any, b: Any) -> Any:
     """Return ``a ** b``, element by element."""
+    if type(b) is int and getattr(a, "dtype", None) == np.bool_:
+        a = a.astype(np.int64)  # NumPy would give int8
     return a**b
 
 

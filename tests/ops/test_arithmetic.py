@@ -246,6 +246,12 @@ def test_a_numpy_scalar_takes_the_tensors_dtype(dtype: str, scalar: Any) -> None
         assert y.dtype == dtype
 
 
+def test_booleans_to_an_integer_power_are_int64() -> None:
+    y = minigrad.tensor([True, False]) ** 2
+    assert y.dtype == np.int64
+    assert y.tolist() == [1, 0]
+
+
 def test_a_numpy_array_counts_as_a_tensor() -> None:
     x = MINIGRAD.tensor(of("float32"))
     for y in (x * of("float64"), of("float64") * x, x + np.array(2.0)):
