@@ -14,7 +14,7 @@ import numpy as np
 WORD = 2**64
 
 _27, _30, _40 = map(np.uint64, (27, 30, 40))
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_GAMMA = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 _at_hand: list[np.random.Philox] = []
@@ -66,8 +66,8 @@ def low_bits(key: int, places: np.ndarray) -> np.ndarray:
     z ^ z >> 31, changes none of these.
     """
     z = places.astype(np.uint64)
-    z *= _GAMMA
-    z += np.uint64((key + int(_GAMMA)) % WORD)
+    z *= np.uint64(_GAMMA)
+    z += np.uint64((key + _GAMMA) % WORD)
     z ^= z >> _30
     z *= _MIX_1
     z ^= z >> _27

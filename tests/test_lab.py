@@ -221,14 +221,15 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_results(
 ) -> None:
     distributed = pytest.importorskip("distributed")
     wanted = runs(slowly, 4, journal)
-    killed = []
+    killed: list[str] = []  # the number of the run that dies
 
     def kill_one(done: int, whole: int, seconds: float) -> None:
         if done == 1 and not killed:  # others are under way: one of their workers dies
             running = [line.split() for line in journal.read_text().splitlines()]
             here = {key for key, run in by_number.items() if execute.stored(run, tmp_path) is None}
-            killed.append(next(int(pid) for n, pid in running if n in here))
-            os.kill(killed[0], signal.SIGKILL)
+            n, pid = next((n, pid) for n, pid in running if n in here)
+            killed.append(n)
+            os.kill(int(pid), signal.SIGKILL)
 
     by_number = {str(run.settings["n"]): run for run in wanted}
     with distributed.LocalCluster(
@@ -239,7 +240,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_results(
     assert killed
     assert sorted(results.values()) == [0, 1, 2, 3]
     done = [line.split()[0] for line in journal.read_text().splitlines()]
-    assert 5 <= len(done) <= 6  # what the killed worker had begun, or was about to, was begun twice
+    assert done.count(killed[0]) == 2
+    assert len(done) <= 6  # on a busy machine the scheduler moves another run away once
 
 
 @mock.patch.dict("os.environ")  # which the cluster adds to
