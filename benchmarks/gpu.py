@@ -235,7 +235,7 @@ def frameworks(rival: Rival | None) -> list[tuple[str, Any, str]]:
 
 def copying(n: int) -> Step:
     """Return a function that copies n floats within the GPU's memory."""
-    source, target = (minigrad.ones(n, device="cuda").data for _ in range(2))
+    source, target = (minigrad.ones(n, device="cuda").array for _ in range(2))
     return partial(target.__setitem__, ..., source)
 
 

@@ -19,12 +19,12 @@ from minigrad import kernels
 from minigrad.device import device_of
 from minigrad.fused import fused
 from minigrad.grad_mode import set_grad_enabled
-from minigrad.graph import Node, Variable, wrap
+from minigrad.graph import Node, TensorBase, wrap
 
 
 def backward(
-    tensor: Variable,
-    gradient: Variable | None = None,
+    tensor: TensorBase,
+    gradient: TensorBase | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
 ) -> None:
@@ -41,14 +41,14 @@ def backward(
             with set_grad_enabled(True):
                 leaf.grad = leaf.grad + g
         else:
-            leaf.grad.data += g
+            leaf.grad.array += g
             leaf.grad._version.change()
 
 
 def grad(
-    outputs: Variable | Sequence[Variable],
-    inputs: Variable | Sequence[Variable],
-    grad_outputs: Variable | Sequence[Variable | None] | None = None,
+    outputs: TensorBase | Sequence[TensorBase],
+    inputs: TensorBase | Sequence[TensorBase],
+    grad_outputs: TensorBase | Sequence[TensorBase | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
@@ -80,9 +80,9 @@ def grad(
         >>> minigrad.grad(dx, x)            # the second derivative of x³ is 6x
         (tensor(18.),)
     """
-    outputs = [outputs] if isinstance(outputs, Variable) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, Variable):
+    outputs = [outputs] if isinstance(outputs, TensorBase) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, TensorBase):
         grad_outputs = [grad_outputs] * len(outputs)
     if len(grad_outputs) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs")
@@ -109,36 +109,36 @@ def grad(
     return tuple(results)
 
 
-def _seed(output: Variable, g: Variable | None, create_graph: bool) -> Any:
+def _seed(output: TensorBase, g: TensorBase | None, create_graph: bool) -> Any:
     """Return the gradient that the walk starts from: a tensor if it is to be recorded."""
     if not output._requires_grad:
         raise RuntimeError("the tensor does not require grad and does not have a grad_fn")
-    if g is not None and not isinstance(g, Variable):
+    if g is not None and not isinstance(g, TensorBase):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g is None:
-        if output.data.size != 1:
+        if output.array.size != 1:
             raise RuntimeError(
                 "grad can be implicitly created only for scalar outputs; this one has shape "
                 f"{output.shape}. Pass the gradient, or reduce it first: .sum()"
             )
-        g = wrap(np.ones_like(output.data))
-    elif device_of(g.data) != device_of(output.data):
+        g = wrap(np.ones_like(output.array))
+    elif device_of(g.array) != device_of(output.array):
         raise RuntimeError(
-            f"Mismatch in device: the gradient is on {device_of(g.data)} and the output is on "
-            f"{device_of(output.data)}"
+            f"Mismatch in device: the gradient is on {device_of(g.array)} and the output is on "
+            f"{device_of(output.array)}"
         )
     if g.shape != output.shape:
         raise RuntimeError(
             f"Mismatch in shape: the gradient has a shape of {g.shape} and the output has a shape "
             f"of {output.shape}."
         )
-    seed: Any = g if create_graph else g.data
+    seed: Any = g if create_graph else g.array
     return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 
 def _walk(
-    seeds: list[tuple[Variable, Any]],
-    wanted: set[Node | Variable] | None,
+    seeds: list[tuple[TensorBase, Any]],
+    wanted: set[Node | TensorBase] | None,
     retain_graph: bool | None,
     create_graph: bool,
 ) -> dict[Any, Any]:
@@ -149,8 +149,8 @@ def _walk(
     """
     retain = create_graph if retain_graph is None else retain_graph
     useful = None if wanted is None else _leading_to(wanted, seeds)
-    grads: dict[Node | Variable, Any] = {}
-    shared: set[Node | Variable] = set()  # whose gradient may be somebody else's memory too
+    grads: dict[Node | TensorBase, Any] = {}
+    shared: set[Node | TensorBase] = set()  # whose gradient may be somebody else's memory too
     heap: list[tuple[int, Any]] = []  # the nodes that a gradient has come to, the newest on top
     for y, g in seeds:
         key = y.grad_fn or y
@@ -180,7 +180,7 @@ def _walk(
                     continue
                 piece = derivative(g, kept)
                 is_node = type(parent) is Node
-                like = parent if is_node else parent.data
+                like = parent if is_node else parent.array
                 if piece.shape != like.shape or piece.dtype is not like.dtype:
                     piece = _fit(piece, like.shape, like.dtype, node)
                 if parent in grads:
@@ -201,8 +201,8 @@ def _walk(
 
 
 def _leading_to(
-    wanted: set[Node | Variable], seeds: list[tuple[Variable, Any]]
-) -> set[Node | Variable]:
+    wanted: set[Node | TensorBase], seeds: list[tuple[TensorBase, Any]]
+) -> set[Node | TensorBase]:
     """Return ``wanted`` and all nodes between them and the outputs."""
     nodes = list(dict.fromkeys(y.grad_fn for y, _ in seeds if y.grad_fn is not None))
     seen = set(nodes)
@@ -245,9 +245,9 @@ def _summed(g: Any, lead: int) -> Any:
 
 
 def _may_share(piece: Any, g: Any, kept: tuple[Any, ...]) -> bool:
-    array = piece.data if isinstance(piece, Variable) else piece
+    array = piece.array if isinstance(piece, TensorBase) else piece
     return piece is g or array.base is not None or id(piece) in map(id, kept)
 
 
 def _copy(g: Any) -> Any:
-    return operator.mul(g, 1) if isinstance(g, Variable) else g.copy()
+    return operator.mul(g, 1) if isinstance(g, TensorBase) else g.copy()

@@ -20,7 +20,7 @@ import numpy as np
 from minigrad import graph
 from minigrad.device import common_device, device_of
 from minigrad.grad_mode import mode
-from minigrad.graph import CONSTANT, Node, Variable, Version
+from minigrad.graph import CONSTANT, Node, TensorBase, Version
 
 FLOAT32 = np.dtype(np.float32)
 MISSING = inspect.Parameter.empty
@@ -43,13 +43,13 @@ def {name}({signature}):
     _dtype = _y.dtype
     if _dtype is not _FLOAT32 or _type(_y) is not _ndarray:
         _y, _dtype = _settled(_y, ({values}))
-    if _y.base is None and _y is not _first.data:
+    if _y.base is None and _y is not _first.array:
         _version = _new(_Version)
         _version.count, _version.viewed, _version.mark = 0, False, _bytearray()
     else:
         _version = _shared_version(_y, _first)
     _result = _new(_graph.result_class)
-    _result.data, _result.grad, _result._version = _y, None, _version{recording}
+    _result.array, _result.grad, _result._version = _y, None, _version{recording}
     _result.grad_fn, _result._requires_grad = None, False
     return _result
 """
@@ -66,7 +66,7 @@ REQUIRED = """
 
 ARGUMENT = """
     if _isinstance({name}, _Variable):
-        _value_{name}, _version_{name} = {name}.data, {name}._version
+        _value_{name}, _version_{name} = {name}.array, {name}._version
         if _first is None:
             _first = {name}
         if {name}._requires_grad:
@@ -134,7 +134,7 @@ def call_of(op: Any) -> Callable[..., Any]:
         **defaults,
         "_function": op.function, "_plans": op.plans, "_new_plan": op.plan,
         "_mode": mode, "_graph": graph, "_seq": _seq, "_new": object.__new__,
-        "_Variable": Variable, "_Version": Version, "_Node": Node, "_CONSTANT": CONSTANT,
+        "_Variable": TensorBase, "_Version": Version, "_Node": Node, "_CONSTANT": CONSTANT,
         "_MISSING": MISSING, "_FLOAT32": FLOAT32, "_ndarray": np.ndarray, "_generic": np.generic,
         "_isinstance": isinstance, "_type": type, "_next": next, "_bytearray": bytearray,
         "_TypeError": TypeError, "_errors": (TypeError, ValueError),
@@ -224,15 +224,15 @@ def _came_in(dtype: np.dtype[Any], values: tuple[Any, ...]) -> bool:
     )
 
 
-def _shared_version(y: Any, first: Variable) -> Version:
+def _shared_version(y: Any, first: TensorBase) -> Version:
     """Return the version that a result shares with the tensor it is a view of, or a new one.
 
     That is an op's first tensor, for every op here.
     """
-    if y is first.data:
+    if y is first.array:
         return first._version
     empty = not y.size  # and shares no memory, though it may be a view
-    if not (_owner(y) is _owner(first.data) if empty else np.may_share_memory(y, first.data)):
+    if not (_owner(y) is _owner(first.array) if empty else np.may_share_memory(y, first.array)):
         return Version()
     first._version.viewed = True
     return first._version
@@ -252,7 +252,7 @@ def _with_numbers_moved(args: tuple[Any, ...], values: tuple[Any, ...]) -> tuple
         RuntimeError: the arguments live on several devices.
     """
     home = common_device(values)
-    strangers = [isinstance(a, Variable) and device_of(a.data) != home for a in args]
+    strangers = [isinstance(a, TensorBase) and device_of(a.array) != home for a in args]
     if not any(strangers):
         return None
     return tuple(a.to(home) if s else a for a, s in zip(args, strangers, strict=True))

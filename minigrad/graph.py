@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray
-V = TypeVar("V", bound="Variable")
+V = TypeVar("V", bound="TensorBase")
 
 
 class Version:
@@ -41,12 +41,12 @@ class Version:
 CONSTANT = Version()  # of what is no tensor, and not watched
 
 
-class Variable:
+class TensorBase:
     """What the engine asks of a tensor: `minigrad.Tensor` is the one that people meet."""
 
-    __slots__ = ("__weakref__", "_requires_grad", "_version", "data", "grad", "grad_fn")
+    __slots__ = ("__weakref__", "_requires_grad", "_version", "array", "grad", "grad_fn")
 
-    data: Array
+    array: Array
     grad: Any  # the gradient of a leaf, itself a tensor
     grad_fn: Node | None  # the op that made it; None for a leaf
     _requires_grad: bool
@@ -54,14 +54,14 @@ class Variable:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        return self.array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype
+        return self.array.dtype
 
 
-result_class: type[Variable] = Variable  # what ops return; minigrad.tensor puts Tensor here
+result_class: type[TensorBase] = TensorBase  # what ops return; minigrad.tensor puts Tensor here
 
 
 def result_type(cls: type[V]) -> type[V]:
@@ -81,7 +81,7 @@ def wrap(
     if isinstance(data, np.generic):  # what NumPy makes of 0-d arrays
         data = np.asarray(data)
     tensor = object.__new__(result_class)
-    tensor.data = data
+    tensor.array = data
     tensor.grad = None
     tensor.grad_fn = grad_fn
     tensor._requires_grad = requires_grad
@@ -111,7 +111,7 @@ class Node(list[Any]):
     kept: tuple[Any, ...] | None
 
     @property
-    def parents(self) -> list[Node | Variable]:
+    def parents(self) -> list[Node | TensorBase]:
         """Where gradients go on to: nodes, and leaves."""
         return list(self)
 

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from minigrad.grad_mode import mode
-from minigrad.graph import CONSTANT, Node, Variable
+from minigrad.graph import CONSTANT, Node, TensorBase
 
 
-def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
+def write(target: TensorBase, op: Callable[..., Any], *args: Any) -> Any:
     """Let the result of ``op(target, *args)`` take the place of ``target``'s contents and history.
 
-    An op that is given ``target.data`` to write into does so; any other result is copied over.
+    An op that is given ``target.array`` to write into does so; any other result is copied over.
 
     Raises:
         RuntimeError: while recording, ``target`` is a leaf that requires grad, or has views or is
             one (whose history would silently be wrong).
     """
-    tracked = any(isinstance(a, Variable) and a._requires_grad for a in (target, *args))
+    tracked = any(isinstance(a, TensorBase) and a._requires_grad for a in (target, *args))
     if recording := mode.recording and tracked:
         if target._requires_grad and target.grad_fn is None:
             raise RuntimeError(
@@ -33,7 +33,7 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
                 "recorded: their history would be wrong. Change a clone() instead."
             )
     result = op(target, *args)
-    within = result.data is target.data
+    within = result.array is target.array
     node = result.grad_fn if recording else None
     if not within:
         if result.shape != target.shape:
@@ -46,12 +46,12 @@ def write(target: Variable, op: Callable[..., Any], *args: Any) -> Any:
                 f"{target.dtype}"
             )
         if node is not None:  # what it keeps of the target is the input, as it was
-            _mark_anew(node, target.data, CONSTANT.mark, copy=True)
-        np.copyto(target.data, result.data)
+            _mark_anew(node, target.array, CONSTANT.mark, copy=True)
+        np.copyto(target.array, result.array)
     target._version.change()
     if node is not None:
         if within:  # what it keeps of the target is the output, as it is now
-            _mark_anew(node, target.data, target._version.mark, copy=False)
+            _mark_anew(node, target.array, target._version.mark, copy=False)
         node.dtype = target.dtype
         target._requires_grad, target.grad_fn = True, node
     return target

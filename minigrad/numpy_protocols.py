@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.graph import Variable, wrap
+from minigrad.graph import TensorBase, wrap
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -38,7 +38,7 @@ def array_function(
 
 def _as_numpy(value: Any) -> Any:
     """Return arrays for the tensors in a value; one that requires grad raises what to do."""
-    if isinstance(value, Variable):
+    if isinstance(value, TensorBase):
         return np.asarray(value)
     if isinstance(value, list | tuple):
         return type(value)(map(_as_numpy, value))
@@ -46,7 +46,7 @@ def _as_numpy(value: Any) -> Any:
 
 
 def _like(x: Any, value: float, shape: Any = None, dtype: Any = None) -> Any:
-    return wrap(np.full_like(x.data, value, shape=shape, dtype=dtype))
+    return wrap(np.full_like(x.array, value, shape=shape, dtype=dtype))
 
 
 #: which op a NumPy function stands for when it meets a tensor

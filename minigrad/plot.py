@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minigrad.graph import Node, Variable
+from minigrad.graph import Node, TensorBase
 from minigrad.tensor import Tensor
 from minigrad.training import History
 from minigrad.utils.files import replacing
@@ -101,7 +101,7 @@ class GraphDrawing:
     def __init__(self, tensor: Tensor, names: Mapping[str, Tensor]) -> None:
         self._names = {id(t): name for name, t in names.items()}
         self._root = tensor
-        found: list[Node | Variable] = [tensor.grad_fn or tensor]
+        found: list[Node | TensorBase] = [tensor.grad_fn or tensor]
         seen = set(found)
         for item in found:  # the list grows while it is read
             for parent in item.parents if isinstance(item, Node) else []:
@@ -115,7 +115,7 @@ class GraphDrawing:
         self._labels |= {id(node): f"#{len(nodes) - i}" for i, node in enumerate(nodes)}
         self.nodes, self.leaves = nodes, leaves
 
-    def _leaf(self, leaf: Variable, number: int) -> str:
+    def _leaf(self, leaf: TensorBase, number: int) -> str:
         return self._names.get(id(leaf), f"leaf{number}")
 
     @staticmethod

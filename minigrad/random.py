@@ -28,7 +28,7 @@ import numpy as np
 from minigrad import kernels
 from minigrad.device import CPU, device, device_of, empty, move, raise_later
 from minigrad.fused import launch
-from minigrad.graph import Variable, wrap
+from minigrad.graph import TensorBase, wrap
 from minigrad.philox import WORD, low_bits, mask_key, philox
 
 
@@ -310,7 +310,7 @@ def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
     Raises:
         ValueError: a probability is outside [0, 1], or NaN.
     """
-    p = input.data if isinstance(input, Variable) else np.asarray(input)
+    p = input.array if isinstance(input, TensorBase) else np.asarray(input)
     wrong = ~((p >= 0) & (p <= 1))
     if not isinstance(p, np.ndarray):
         raise_later(wrong.any(), ValueError("bernoulli: probabilities must be in [0, 1]"))

@@ -9,21 +9,21 @@ import numpy as np
 
 from minigrad import autograd, ops
 from minigrad.device import device, device_of, fetch, is_array, move
-from minigrad.graph import Variable, result_type, wrap
+from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.inplace import write
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.table import differentiable
 
 
 @result_type
-class Tensor(Variable):
+class Tensor(TensorBase):
     """A multi-dimensional array of numbers that can compute gradients.
 
     Make one with `minigrad.tensor`; ``Tensor(data)`` is short for ``tensor(data, dtype=float32)``.
 
     Attributes:
-        data: the array itself, NumPy's or CuPy's. Changes made through it are not noticed by the
-            graph: use the in-place methods, or `numpy()` knowing what you do.
+        array: the array itself, NumPy's or CuPy's: the engine's own slot. Changes made through it
+            are not noticed by the graph: use the in-place methods, or `data`.
         grad: for a leaf, the gradient that ``backward()`` has accumulated; None before.
         grad_fn: the recorded op that made this tensor; None for a leaf.
     """
@@ -32,7 +32,7 @@ class Tensor(Variable):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         made = tensor(data, dtype=np.float32, requires_grad=requires_grad)
-        self.data, self.grad, self.grad_fn = made.data, None, None
+        self.array, self.grad, self.grad_fn = made.array, None, None
         self._requires_grad, self._version = requires_grad, made._version
 
     # ------------------------------------------------------------------ what it is
@@ -69,12 +69,12 @@ class Tensor(Variable):
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def device(self) -> device:
         """Where the data is."""
-        return device_of(self.data)
+        return device_of(self.array)
 
     def dim(self) -> int:
         """Return the number of dimensions."""
@@ -86,7 +86,7 @@ class Tensor(Variable):
 
     def numel(self) -> int:
         """Return the number of elements."""
-        return self.data.size
+        return self.array.size
 
     # ------------------------------------------------------------------ gradients
 
@@ -121,7 +121,7 @@ class Tensor(Variable):
 
     def detach(self) -> Tensor:
         """Return a tensor of the same memory without history: a change to one is seen in both."""
-        return wrap(self.data, version=self._version)
+        return wrap(self.array, version=self._version)
 
     clone = ops.clone
 
@@ -133,15 +133,15 @@ class Tensor(Variable):
         Raises:
             RuntimeError: there is not exactly one element.
         """
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise RuntimeError(
-                f"a Tensor with {self.data.size} elements cannot be converted to Scalar"
+                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
             )
-        return fetch(self.data).item()
+        return fetch(self.array).item()
 
     def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers."""
-        return fetch(self.data).tolist()
+        return fetch(self.array).tolist()
 
     def numpy(self) -> np.ndarray:
         """Return the NumPy array that holds the data: the same memory.
@@ -155,12 +155,12 @@ class Tensor(Variable):
                 "Can't call numpy() on Tensor that requires grad. "
                 "Use tensor.detach().numpy() instead."
             )
-        if not isinstance(self.data, np.ndarray):
+        if not isinstance(self.array, np.ndarray):
             raise TypeError(
                 f"can't convert {self.device} device type tensor to numpy. "
                 "Use Tensor.cpu() to copy the tensor to host memory first."
             )
-        return self.data
+        return self.array
 
     # ------------------------------------------------------------------ to another dtype or device
 
@@ -174,7 +174,7 @@ class Tensor(Variable):
             return self.to(target.dtype).to(target.device)
         if isinstance(target, device) or target in ("cpu", "cuda") or str(target)[:5] == "cuda:":
             moved = _transfer(self, target)
-            return self if moved.data is self.data else moved
+            return self if moved.array is self.array else moved
         return self if self.dtype == target else ops.cast(self, np.dtype(target))
 
     def type(self, dtype: Any) -> Tensor:
@@ -245,10 +245,10 @@ class Tensor(Variable):
 
     def relu_(self) -> Tensor:
         """Replace negative elements by 0, in the same memory."""
-        return write(self, ops.relu, self.data)
+        return write(self, ops.relu, self.array)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        write(self, ops.setitem, value, _plain_index(index, self.data), self.data)
+        write(self, ops.setitem, value, _plain_index(index, self.array), self.array)
 
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
 
@@ -318,7 +318,7 @@ class Tensor(Variable):
             RuntimeError: that is not possible without a copy.
         """
         y: Tensor = ops.reshape(self, _ints(shape))
-        if y.numel() and not np.may_share_memory(y.data, self.data):
+        if y.numel() and not np.may_share_memory(y.array, self.array):
             raise RuntimeError(
                 f"view: shape {self.shape} in this memory layout cannot be seen as {y.shape}. "
                 "Use .reshape(...), which copies."
@@ -344,7 +344,7 @@ class Tensor(Variable):
         return self
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _plain_index(index, self.data))
+        return ops.getitem(self, _plain_index(index, self.array))
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -357,12 +357,13 @@ class Tensor(Variable):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> Any:
-        return bool((self.data == getattr(value, "data", value)).any())
+        other = value.array if isinstance(value, TensorBase) else value
+        return bool((self.array == other).any())
 
     def __bool__(self) -> Any:
-        if self.data.size != 1:
+        if self.array.size != 1:
             raise RuntimeError(
-                f"Boolean value of Tensor with {self.data.size} values is ambiguous: "
+                f"Boolean value of Tensor with {self.array.size} values is ambiguous: "
                 "use .any() or .all()"
             )
         return bool(self.item())
@@ -381,9 +382,9 @@ class Tensor(Variable):
     # ------------------------------------------------------------------ as text, as a copy
 
     def __repr__(self) -> str:
-        data = move(self.data, "cpu")
+        data = move(self.array, "cpu")
         text = "tensor(" + np.array2string(data, separator=", ", prefix="tensor(")
-        if not isinstance(self.data, np.ndarray):
+        if not isinstance(self.array, np.ndarray):
             text += f", device='{self.device}'"
         if self.dtype not in (np.float32, np.int64, np.bool_) or not data.size:
             text += f", dtype=minigrad.{self.dtype}"
@@ -394,7 +395,7 @@ class Tensor(Variable):
         return text + ")"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if spec and self.data.size == 1 else str(self), spec)
+        return format(self.item() if spec and self.array.size == 1 else str(self), spec)
 
     def __reduce__(self) -> Any:
         if self.grad_fn is not None:
@@ -402,7 +403,7 @@ class Tensor(Variable):
                 "Only Tensors created explicitly by the user (graph leaves) can be copied deeply "
                 "or pickled; use .detach() or .clone()"
             )
-        return _rebuild, (self.__class__, self.data, self._requires_grad, self.grad)
+        return _rebuild, (self.__class__, self.array, self._requires_grad, self.grad)
 
     # ------------------------------------------------------------------ NumPy's protocols
 
@@ -441,7 +442,7 @@ def tensor(
         tensor(0.5, requires_grad=True)
     """
     if isinstance(data, Tensor):
-        data = data.data
+        data = data.array
     array = np.asarray(data) if isinstance(data, np.generic) else data
     if not hasattr(data, "dtype"):
         array = np.array(_without_tensors(data))
@@ -463,7 +464,7 @@ def _without_tensors(data: Any) -> Any:
 def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool, grad: Tensor | None) -> Tensor:
     made = cls.__new__(cls)
     fresh: Tensor = wrap(data, requires_grad)
-    made.data, made.grad, made.grad_fn = fresh.data, grad, None
+    made.array, made.grad, made.grad_fn = fresh.array, grad, None
     made._requires_grad, made._version = requires_grad, fresh._version
     return made
 
@@ -487,7 +488,7 @@ def _plain_index(index: Any, data: Any) -> Any:
     """Return an index in terms that ``data`` understands, such that the result is an array."""
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(
-        (p.data if isinstance(p, Tensor) else np.asarray(p)).copy()
+        (p.array if isinstance(p, Tensor) else np.asarray(p)).copy()
         if isinstance(p, Tensor | np.ndarray | list)
         else p
         for p in parts

@@ -411,7 +411,7 @@ class OpProperties(Tabled):
         leaves = [MINIGRAD.leaf(a.copy()) for a in example.arrays]
         y = example(MINIGRAD, leaves)
         square = (y * y).sum()
-        viewed = [x for x in leaves if np.shares_memory(x.data, y.data)]
+        viewed = [x for x in leaves if np.shares_memory(x.array, y.array)]
         with minigrad.no_grad():
             for x in viewed or leaves:
                 x.mul_(1)

@@ -153,7 +153,7 @@ class Pair(NamedTuple):
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.ours.data, self.theirs.detach().numpy()
+        return self.ours.array, self.theirs.detach().numpy()
 
     def problem(self, tolerance: float) -> str | None:
         """Say in what the two differ; None if in nothing.

@@ -61,7 +61,7 @@ def weights_for(array: Array, i: int) -> Array:
 def weighted(tensors: Sequence[Any], numbers: Sequence[int]) -> Any:
     """Return a scalar to which every element of some tensors adds, each with another weight."""
     terms = [
-        (t * minigrad.from_numpy(weights_for(t.data, i))).sum()
+        (t * minigrad.from_numpy(weights_for(t.array, i))).sum()
         for t, i in zip(tensors, numbers, strict=True)
     ]
     return sum(terms[1:], terms[0])
@@ -92,7 +92,7 @@ def naive_gradients(
 def test_values_are_the_naive_ones(program: Program) -> None:
     for ours, theirs in zip(program.run(), naive.run(program), strict=True):
         assert (ours.dtype == np.bool_) == (theirs.array.dtype == np.bool_)
-        assert_close(ours.data, theirs.array, 1e-12)
+        assert_close(ours.array, theirs.array, 1e-12)
 
 
 @many
@@ -106,7 +106,7 @@ def test_gradients_are_the_naive_ones(program: Program) -> None:
         for k, gradient in zip(leaves, expected, strict=True):
             ours = registers[k].grad
             assert_close(
-                np.zeros_like(gradient) if ours is None else ours.data, gradient, 1e-9, *expected
+                np.zeros_like(gradient) if ours is None else ours.array, gradient, 1e-9, *expected
             )
 
 
@@ -122,7 +122,7 @@ def test_gradients_of_several_walks_add_up(program: Program, walks: int) -> None
         expected = naive_gradients(program, outputs, leaves)
         for k, gradient in zip(leaves, expected, strict=True):
             ours = registers[k].grad
-            total = np.zeros_like(gradient) if ours is None else ours.data
+            total = np.zeros_like(gradient) if ours is None else ours.array
             assert_close(total, walks * gradient, 1e-9, *expected)
 
 
@@ -136,7 +136,7 @@ def test_second_derivatives_are_those_of_naive_gradients(program: Program) -> No
     tensors = [registers[k] for k in leaves]
     total = weighted([registers[i] for i in outputs], outputs)
     first = minigrad.grad(total, tensors, create_graph=True, allow_unused=True)
-    along = {k: weights_for(t.data, 99 + k) for k, t in zip(leaves, tensors, strict=True)}
+    along = {k: weights_for(t.array, 99 + k) for k, t in zip(leaves, tensors, strict=True)}
     slopes = [
         (g * minigrad.from_numpy(along[k])).sum()
         for k, g in zip(leaves, first, strict=True)
@@ -151,13 +151,13 @@ def test_second_derivatives_are_those_of_naive_gradients(program: Program) -> No
             program,
             outputs,
             leaves,
-            {k: t.data + h * along[k] for k, t in zip(leaves, tensors, strict=True)},
+            {k: t.array + h * along[k] for k, t in zip(leaves, tensors, strict=True)},
         )
         for h in (STEP, -STEP)
     )
     expected = [(p - m) / (2 * STEP) for p, m in zip(plus, minus, strict=True)]
     for ours, theirs in zip(second, expected, strict=True):
-        value = np.zeros_like(theirs) if ours is None else ours.data
+        value = np.zeros_like(theirs) if ours is None else ours.array
         assert_close(value, theirs, 1e-5, *expected, *plus)
 
 
@@ -181,7 +181,7 @@ def test_after_changes_in_place_gradients_are_right_or_refused(program: Program)
         for k, gradient in zip(leaves, expected, strict=True):
             ours = registers[k].grad
             assert_close(
-                np.zeros_like(gradient) if ours is None else ours.data, gradient, 1e-9, *expected
+                np.zeros_like(gradient) if ours is None else ours.array, gradient, 1e-9, *expected
             )
 
 

@@ -192,7 +192,7 @@ def test_the_first_layer_keeps_its_input_for_the_weight_and_no_weight_for_the_in
     weight.requires_grad = bias.requires_grad = True
     saved = mg.linear(images, weight, bias).grad_fn.saved
     assert list(saved) == ["x"]
-    assert saved["x"] is images.data
+    assert saved["x"] is images.array
 
     hidden = leaf(np.ones((5, 4)), np.float32)
     saved = mg.linear(hidden, weight.detach(), bias.detach()).grad_fn.saved
@@ -215,11 +215,11 @@ def test_sums_and_rearrangements_keep_no_array():
 def test_what_no_derivative_reads_is_let_go(no_collector):
     x = leaf(np.ones((50, 50)))
     hidden = x * 2
-    array = weakref.ref(hidden.data)
+    array = weakref.ref(hidden.array)
     y = hidden.exp()  # its derivative reads y, not hidden
     del hidden
     assert array() is None
-    assert y.grad_fn.saved["y"] is y.data
+    assert y.grad_fn.saved["y"] is y.array
 
 
 def test_an_array_is_kept_once_however_many_entries_read_it():
@@ -235,7 +235,7 @@ def test_an_op_under_no_grad_keeps_nothing(no_collector):
     x = leaf(np.ones((50, 50)))
     with mg.no_grad():
         hidden = x * 2
-        array = weakref.ref(hidden.data)
+        array = weakref.ref(hidden.array)
         y = hidden * hidden
     assert y.grad_fn is None
     del hidden
@@ -314,7 +314,7 @@ def test_a_derivative_can_read_the_output_an_argument_and_shapes():
     x = leaf(np.ones((2, 3)))
     y = total(x, 5.0)
     assert y.grad_fn.saved == {
-        "y": y.data,
+        "y": y.array,
         "k": 5.0,
         "x_shape": (2, 3),
         "y_shape": (1,),
@@ -358,7 +358,7 @@ def test_an_argument_without_a_derivative_must_be_detached():
 
 def test_arguments_go_by_position_by_name_or_by_numpy_name():
     x = leaf(np.arange(6.0).reshape(2, 3))
-    expected = x.data.sum(1, keepdims=True)
+    expected = x.array.sum(1, keepdims=True)
     calls = [
         mg.sum(x, 1, True),
         mg.sum(x, dim=1, keepdim=True),
@@ -366,7 +366,7 @@ def test_arguments_go_by_position_by_name_or_by_numpy_name():
         mg.sum(x=x, keepdims=True, dim=1),
     ]
     for y in calls:
-        assert (y.data == expected).all()
+        assert (y.array == expected).all()
         assert y.grad_fn is not None
 
 
@@ -477,7 +477,7 @@ def test_saved_arrays_are_freed_as_the_walk_passes_them(retain, no_collector):
 
     x = leaf(np.ones((50, 50)))
     z = look(x).exp()  # what exp keeps is its output
-    array = weakref.ref(z.data)
+    array = weakref.ref(z.array)
     loss = z.sum()
     del z
     loss.backward(retain_graph=retain)
@@ -488,7 +488,7 @@ def test_saved_arrays_are_freed_as_the_walk_passes_them(retain, no_collector):
 def test_a_large_intermediate_dies_with_the_loss(no_collector):
     x = leaf(np.ones((100, 100)))
     hidden = (x * 3).tanh()
-    array, node = weakref.ref(hidden.data), weakref.ref(hidden.grad_fn)
+    array, node = weakref.ref(hidden.array), weakref.ref(hidden.grad_fn)
     loss = (hidden * hidden).sum()
     del hidden
     assert array() is not None
@@ -677,7 +677,7 @@ def test_no_gradient_shares_memory_with_another_or_with_anything_of_the_graph(
     out = next((t for t in reversed(pool) if t.requires_grad), leaves[0])
     recorded = [t for t in pool if t.grad_fn is not None]
     seed_gradient = mg.ones_like(out)
-    others = [t.data for t in (*pool, *leaves, seed_gradient)]
+    others = [t.array for t in (*pool, *leaves, seed_gradient)]
     others += [array for node in nodes_of(*pool) for array in saved_arrays(node)]
 
     results = list(
@@ -694,7 +694,7 @@ def test_no_gradient_shares_memory_with_another_or_with_anything_of_the_graph(
         results = list({id(r): r for r in results}.values())
     out.backward(seed_gradient, retain_graph=True, create_graph=create_graph)
     results += [t.grad for t in leaves[:3]]
-    arrays = [r.data for r in results if r is not None]
+    arrays = [r.array for r in results if r is not None]
     for i, mine in enumerate(arrays):
         assert mine.flags.writeable
         for other in arrays[:i] + others:
@@ -759,7 +759,7 @@ def test_a_derivative_may_return_what_it_was_given():
     x, a, b = leaf([1.0, 2.0]), leaf([1.0, 2.0]), leaf([1.0, 2.0])
     y = f(x, a, b, constant)
     y.sum().backward()
-    arrays = [x.grad.data, a.grad.data, b.grad.data, constant, y.data]
+    arrays = [x.grad.array, a.grad.array, b.grad.array, constant, y.array]
     for i, array in enumerate(arrays):
         for other in arrays[:i]:
             assert not np.shares_memory(array, other)
@@ -773,7 +773,7 @@ def test_the_gradient_of_a_leaf_with_respect_to_itself_is_a_copy_of_the_seed(cre
     x.backward(seed, create_graph=create_graph)
     for g in (dx, x.grad):
         assert g.tolist() == [5.0, 7.0]
-        assert not np.shares_memory(g.data, seed.data)
+        assert not np.shares_memory(g.array, seed.array)
     x.grad.detach().zero_()
     assert seed.tolist() == dx.tolist() == [5.0, 7.0]
 
@@ -981,7 +981,7 @@ def test_an_input_named_twice_gets_two_gradients_of_their_own():
     x = leaf([1.0, 2.0])
     one, two = mg.grad((x * x).sum(), [x, x])
     assert one.tolist() == two.tolist() == [2.0, 4.0]
-    assert not np.shares_memory(one.data, two.data)
+    assert not np.shares_memory(one.array, two.array)
 
 
 # ------------------------------------------------------------------- higher order
@@ -1314,7 +1314,7 @@ def test_a_leafs_gradient_has_the_leafs_shape_after_broadcasting(a_shape, b_shap
     for mine, factor in ((a, 3.0), (b, 2.0)):
         copies = y.numel() // mine.numel() if mine.numel() else 0
         assert mine.grad.shape == mine.shape
-        assert (mine.grad.data == factor * copies).all()
+        assert (mine.grad.array == factor * copies).all()
 
 
 def test_python_and_numpy_scalars_do_not_promote():

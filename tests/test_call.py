@@ -83,7 +83,7 @@ def test_numpys_spelling_is_pytorchs(values: Any) -> None:
     x = minigrad.rand(3, 2).requires_grad_()
     ours = ops.sum(x, **dict(zip(("dim", "keepdim"), values, strict=False)))
     numpys = ops.sum(x, **dict(zip(("axis", "keepdims"), values, strict=False)))
-    assert np.array_equal(ours.data, numpys.data)
+    assert np.array_equal(ours.array, numpys.array)
     assert ours.grad_fn.saved == numpys.grad_fn.saved
 
 

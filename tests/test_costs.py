@@ -146,7 +146,7 @@ def test_no_float64_arises_in_a_step_in_float32() -> None:
     net = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 10))
     optimizer = optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.1)
     for p in net.parameters():
-        p.data = p.data.view(Witness)
+        p.array = p.array.view(Witness)
     Witness.seen.clear()
     x, y = minigrad.zeros(BATCH, 784), minigrad.zeros(BATCH, dtype=minigrad.int64)
     for _ in range(2):

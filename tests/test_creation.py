@@ -55,11 +55,11 @@ def test_an_arrays_dtype_is_kept_and_its_memory_is_not(dtype):
     t = mg.tensor(array)
     assert t.dtype == dtype
     assert t.tolist() == array.tolist()
-    assert not np.shares_memory(t.data, array)
+    assert not np.shares_memory(t.array, array)
     scalar = mg.tensor(array[1])
     assert scalar.dtype == dtype
     assert scalar.shape == ()
-    assert type(scalar.data) is np.ndarray
+    assert type(scalar.array) is np.ndarray
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,10 +78,10 @@ def test_a_tensor_of_a_tensor_is_a_copy_without_history():
         assert y.dtype == np.float64
         assert not y.requires_grad
         assert y.is_leaf
-        assert (y.data == source.data).all()
-        assert not np.shares_memory(y.data, source.data)
+        assert (y.array == source.array).all()
+        assert not np.shares_memory(y.array, source.array)
         y.zero_()
-        assert (x.data == X).all()
+        assert (x.array == X).all()
 
 
 def test_tensors_may_be_elements_of_nested_sequences():
@@ -152,7 +152,7 @@ def test_from_numpy_and_as_tensor_share_the_arrays_memory(dtype):
     array = np.array([0, 1, 1]).astype(dtype)
     for make in (mg.from_numpy, mg.as_tensor):
         t = make(array)
-        assert t.data is array
+        assert t.array is array
         assert not t.requires_grad
     array[0] = 1
     assert t.tolist() == [1, 1, 1]
@@ -183,10 +183,10 @@ def test_as_tensor_of_a_tensor_is_that_tensor():
 
 def test_as_tensor_casts_what_has_another_dtype_and_keeps_its_history():
     array = np.ones(2, np.float32)
-    assert mg.as_tensor(array, dtype=np.float32).data is array
+    assert mg.as_tensor(array, dtype=np.float32).array is array
     other = mg.as_tensor(array, dtype=np.float64)
     assert other.dtype == np.float64
-    assert not np.shares_memory(other.data, array)
+    assert not np.shares_memory(other.array, array)
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     (mg.as_tensor(x, dtype="float64") * 3).sum().backward()
     assert x.grad.tolist() == [3.0, 3.0]
@@ -253,7 +253,7 @@ def test_new_tensors_share_no_memory_and_can_be_written_to():
     assert b.tolist() == [0, 0, 0]
     for t in (mg.full((2, 2), 1.0), mg.eye(2), mg.arange(4), mg.linspace(0, 1, 3)):
         t.zero_()
-        assert not t.data.any()
+        assert not t.array.any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -273,7 +273,7 @@ def test_likes_take_neither_memory_nor_history_from_their_model():
     for t in (mg.zeros_like(x), mg.ones_like(x * 2), mg.full_like(x, 2.5)):
         assert not t.requires_grad
         assert t.is_leaf
-        assert not np.shares_memory(t.data, x.data)
+        assert not np.shares_memory(t.array, x.array)
     assert mg.zeros_like(x, requires_grad=True).requires_grad
     assert mg.full_like(x, 2.5, dtype=np.float32).dtype == np.float32
     assert mg.full_like(x, 2.5, device="cpu").tolist() == [[2.5] * 3] * 2

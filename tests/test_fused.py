@@ -114,10 +114,10 @@ def there(array: Any) -> Any:
 X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 KEEP = X > 0
 REFUSED: dict[str, Callable[[], Any]] = {
-    "a view": lambda: (there(X)[:, ::2], there(KEEP)[:, ::2].data),
-    "transposed": lambda: (there(X).T, there(KEEP).T.data),
-    "a mask that broadcasts": lambda: (there(X), there(KEEP)[:1].data),
-    "a mask of numbers": lambda: (there(X), there(KEEP).float().data),
+    "a view": lambda: (there(X)[:, ::2], there(KEEP)[:, ::2].array),
+    "transposed": lambda: (there(X).T, there(KEEP).T.array),
+    "a mask that broadcasts": lambda: (there(X), there(KEEP)[:1].array),
+    "a mask of numbers": lambda: (there(X), there(KEEP).float().array),
 }
 
 

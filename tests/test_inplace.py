@@ -76,13 +76,13 @@ changes = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys()
 @changes
 def test_a_change_in_place_keeps_the_tensor_and_its_memory_and_counts_one_version(change):
     t, w = mg.tensor(X), mg.tensor(W)
-    array, before = t.data, count(t)
+    array, before = t.array, count(t)
     assert change(t, w) is t
-    assert t.data is array
+    assert t.array is array
     assert count(t) == before + 1
     assert t.dtype == np.float64
     assert t.grad_fn is None
-    assert (w.data == W).all()
+    assert (w.array == W).all()
 
 
 @changes
@@ -108,9 +108,9 @@ def test_a_recorded_change_has_pytorchs_value_and_gradients(change):
 @changes
 def test_a_recorded_change_keeps_memory_and_becomes_the_tensors_history(change):
     t = leaf(X) * 1
-    array, history = t.data, t.grad_fn
+    array, history = t.array, t.grad_fn
     change(t, leaf(W))
-    assert t.data is array
+    assert t.array is array
     assert t.requires_grad
     assert t.grad_fn is not history
     assert count(t) == 1
@@ -130,7 +130,7 @@ def test_second_derivatives_pass_through_changes_in_place(change):
     ours = run(leaf, mg.grad)
     theirs = run(lambda v: torch.tensor(v, requires_grad=True), torch.autograd.grad)
     for mine, reference in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(mine.data, reference.numpy(), rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(mine.array, reference.numpy(), rtol=1e-11, atol=1e-11)
 
 
 def test_several_changes_of_one_tensor_follow_each_other():
@@ -171,26 +171,26 @@ def test_a_tensor_may_be_changed_with_the_help_of_itself(change, slope):
     x = leaf(X)
     t = x * 1
     change(t).sum().backward()
-    np.testing.assert_allclose(x.grad.data, slope(X), atol=1e-15)
+    np.testing.assert_allclose(x.grad.array, slope(X), atol=1e-15)
 
 
 def test_relu_in_place_copies_nothing_and_keeps_only_its_output():
     x = leaf(X)
     t = x * 1
-    array, pointer = t.data, t.data.ctypes.data
+    array, pointer = t.array, t.array.ctypes.data
     t.relu_()
-    assert t.data is array
-    assert t.data.ctypes.data == pointer
+    assert t.array is array
+    assert t.array.ctypes.data == pointer
     assert list(t.grad_fn.saved) == ["y"]
     assert t.grad_fn.saved["y"] is array
     assert (array == np.maximum(X, 0)).all()
     t.sum().backward()
-    assert (x.grad.data == (X > 0)).all()
+    assert (x.grad.array == (X > 0)).all()
 
 
 @pytest.mark.parametrize(
     "change",
-    [lambda t: t.relu_(), lambda t: t.__setitem__(0, 1.0), lambda t: t.__setitem__(0, t.data[1])],
+    [lambda t: t.relu_(), lambda t: t.__setitem__(0, 1.0), lambda t: t.__setitem__(0, t.array[1])],
     ids=["relu_", "a number", "a row"],
 )
 @pytest.mark.parametrize("recording", [True, False])
@@ -201,7 +201,7 @@ def test_what_need_not_allocate_does_not(change, recording):
         change(t)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert peak < t.data.nbytes / 10
+    assert peak < t.array.nbytes / 10
 
 
 def test_what_a_change_overwrites_is_copied_if_the_derivative_reads_it():
@@ -210,10 +210,10 @@ def test_what_a_change_overwrites_is_copied_if_the_derivative_reads_it():
     t.mul_(w)
     saved = t.grad_fn.saved
     assert (saved["a"] == X).all()
-    assert not np.shares_memory(saved["a"], t.data)
+    assert not np.shares_memory(saved["a"], t.array)
     t.sum().backward()
-    assert (w.grad.data == X).all()
-    assert (x.grad.data == W).all()
+    assert (w.grad.array == X).all()
+    assert (x.grad.array == W).all()
 
 
 def test_a_change_with_a_recorded_tensor_makes_a_constant_part_of_the_graph():
@@ -222,7 +222,7 @@ def test_a_change_with_a_recorded_tensor_makes_a_constant_part_of_the_graph():
     assert t.requires_grad
     assert not t.is_leaf
     t.sum().backward()
-    assert (w.grad.data == X).all()
+    assert (w.grad.array == X).all()
 
 
 def test_an_assigned_tensor_receives_the_gradient_of_its_place():
@@ -257,7 +257,7 @@ def test_a_wider_operand_changes_neither_dtype_nor_that_of_gradients(dtype):
     assert t.grad_fn.dtype == dtype
     t.sum().backward()
     assert (x.grad.dtype, w.grad.dtype) == (dtype, np.float64)
-    np.testing.assert_allclose(x.grad.data, W, rtol=1e-3)
+    np.testing.assert_allclose(x.grad.array, W, rtol=1e-3)
 
 
 def test_an_index_may_be_changed_after_it_was_used():
@@ -378,7 +378,7 @@ def test_what_no_derivative_reads_may_be_changed():
         t.zero_()
     assert shape.tolist() == [0] * 6
     (y.sum() + total).backward()
-    assert (x.grad.data == 2).all()
+    assert (x.grad.array == 2).all()
 
 
 def test_a_change_before_the_use_is_no_change_of_what_was_saved():
@@ -388,7 +388,7 @@ def test_a_change_before_the_use_is_no_change_of_what_was_saved():
     t.mul_(2)
     y = t * t
     y.sum().backward()
-    np.testing.assert_allclose(x.grad.data, 8 * (X + 1))
+    np.testing.assert_allclose(x.grad.array, 8 * (X + 1))
 
 
 def test_an_optimizers_step_before_backward_is_noticed():
@@ -399,7 +399,7 @@ def test_an_optimizers_step_before_backward_is_noticed():
     with pytest.raises(RuntimeError, match=r"MulBackward.* after it was saved"):
         loss.backward()
     (w * w).sum().backward()
-    np.testing.assert_allclose(w.grad.data, 2 * 0.9 * W)
+    np.testing.assert_allclose(w.grad.array, 2 * 0.9 * W)
 
 
 def test_accumulating_into_a_grad_counts_as_a_change_of_it():
@@ -416,7 +416,7 @@ def test_a_change_of_a_mere_number_or_array_operand_is_none_of_the_graph():
     x = leaf(X)
     y = x * 3.0 + x * W
     y.sum().backward()
-    np.testing.assert_allclose(x.grad.data, 3 + W)
+    np.testing.assert_allclose(x.grad.array, 3 + W)
 
 
 # ------------------------------------------------------------------- leaves and views
@@ -429,7 +429,7 @@ def test_a_leaf_that_requires_grad_cannot_be_changed_while_recording(change):
         RuntimeError, match=r"a leaf Variable that requires grad .* in-place .*no_grad"
     ):
         change(x, w)
-    assert (x.data == X).all()
+    assert (x.array == X).all()
     assert count(x) == 0
     assert x.is_leaf
 
@@ -440,11 +440,11 @@ def test_a_leaf_that_requires_grad_can_be_changed_under_no_grad(change):
     change(plain, mg.tensor(W))
     with mg.no_grad():
         assert change(x, w) is x
-    assert (x.data == plain.data).all()
+    assert (x.array == plain.array).all()
     assert x.is_leaf
     assert x.requires_grad
     (x * x).sum().backward()
-    np.testing.assert_allclose(x.grad.data, 2 * x.data)
+    np.testing.assert_allclose(x.grad.array, 2 * x.array)
 
 
 VIEWS = {
@@ -467,11 +467,11 @@ def test_neither_a_view_nor_its_base_can_be_changed_while_recording(view, which)
     t = leaf(X) * 1
     v = view(t)
     target = v if which == "the view" else t
-    before, history = target.data.copy(), target.grad_fn
+    before, history = target.array.copy(), target.grad_fn
     for change in (lambda s: s.add_(1), lambda s: s.relu_(), lambda s: s.__setitem__(0, 0)):
         with pytest.raises(RuntimeError, match=r"a view, or has views.*clone"):
             change(target)
-    assert (target.data == before).all()
+    assert (target.array == before).all()
     assert target.grad_fn is history
     assert count(target) == 0
 
@@ -493,7 +493,7 @@ def test_a_constant_with_views_cannot_take_part_in_the_graph_in_place(view):
     for target in (t, v):
         with pytest.raises(RuntimeError, match="a view, or has views"):
             target.mul_(leaf(1.0))
-    assert (t.data == X).all()
+    assert (t.array == X).all()
 
 
 @views
@@ -507,10 +507,10 @@ def test_what_is_not_recorded_changes_the_base_through_the_view(view, change):
     change(v, mg.tensor(W))
     mirror = mg.from_numpy(expected)
     change(view(mirror), mg.tensor(W))
-    assert (t.data == expected).all()
-    assert (t.data != X).any()
+    assert (t.array == expected).all()
+    assert (t.array != X).any()
     assert count(t) == count(v) == 1
-    assert (view(t).data == v.data).all()
+    assert (view(t).array == v.array).all()
 
 
 COPIES = {
@@ -533,7 +533,7 @@ COPIES = {
 def test_what_shares_no_memory_with_its_source_is_no_view(make):
     t = leaf(X, np.float32) * 1
     y = make(t)
-    assert not np.shares_memory(y.data, t.data)
+    assert not np.shares_memory(y.array, t.array)
     y += leaf(1.0, np.float32)
     assert (count(t), count(y)) == (0, 1)
     t += 1
@@ -546,7 +546,7 @@ def test_a_rearrangement_that_had_to_copy_is_no_view():
     order = np.asfortranarray(X)
     strange = mg.from_numpy(order)  # in columns, so that to make it flat is to copy
     flat = strange.reshape(6)
-    assert not np.shares_memory(flat.data, order)
+    assert not np.shares_memory(flat.array, order)
     flat *= leaf(2.0)
     strange += leaf(1.0)
     turned += 1
@@ -621,13 +621,13 @@ FAILURES = {
 @pytest.mark.parametrize("recording", [True, False])
 def test_a_change_that_fails_has_changed_nothing(make, change, recording):
     t = make()
-    values, version, history, needs = t.data.copy(), count(t), t.grad_fn, t.requires_grad
+    values, version, history, needs = t.array.copy(), count(t), t.grad_fn, t.requires_grad
     with (
         mg.set_grad_enabled(recording),
         pytest.raises((RuntimeError, ValueError, TypeError, IndexError)),
     ):
         change(t)
-    assert (t.data == values).all()
+    assert (t.array == values).all()
     assert t.dtype == values.dtype
     assert count(t) == version
     assert t.grad_fn is history
@@ -662,5 +662,5 @@ def test_operators_without_a_form_in_place_make_a_new_tensor():
     y **= 2
     y @= mg.tensor(W.T)
     assert y is not x
-    assert (x.data == X).all()
+    assert (x.array == X).all()
     assert y.grad_fn.name == "MatmulBackward"

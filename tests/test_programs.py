@@ -218,7 +218,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def builder(self, data: st.DataObject) -> Builder:
         unread = np.array(np.nan)
-        values = [unread if i in self.unread else p.ours.data for i, p in enumerate(self.pairs)]
+        values = [unread if i in self.unread else p.ours.array for i, p in enumerate(self.pairs)]
         frozen = [i for i, p in enumerate(self.pairs) if self.is_frozen(p)]
         return Builder(data.draw, values, self.dtypes, self.kinds, True, True, frozen)
 
@@ -227,7 +227,7 @@ class SideBySide(RuleBasedStateMachine):
         ours, theirs = pair
         leaf = theirs.is_leaf and theirs.requires_grad and torch.is_grad_enabled()
         seen = theirs._is_view() or any(p.theirs._base is theirs for p in self.pairs)
-        return leaf or not ours.data.flags.writeable or (seen and not ours.numel())
+        return leaf or not ours.array.flags.writeable or (seen and not ours.numel())
 
     def draw(self, data: st.DataObject, form: Form) -> None:
         """Draw a form and run its steps, until one is refused."""

@@ -56,7 +56,7 @@ def test_the_attributes_describe_the_data():
     assert (t.size(0), t.size(1), t.size(-1)) == (2, 3, 3)
     assert t.dtype == np.float64 == mg.float64
     assert t.device == mg.device("cpu")
-    assert t.data is t.data
+    assert t.array is t.array
     assert t.is_leaf
     assert t.grad is None
     assert t.grad_fn is None
@@ -113,12 +113,12 @@ def test_detach_shares_memory_and_versions_but_no_history():
     x = leaf(X)
     y = x * 2
     d = y.detach()
-    assert d.data is y.data
+    assert d.array is y.array
     assert not d.requires_grad
     assert d.is_leaf
     assert d is not y
     d.add_(1)
-    assert (y.data == 2 * X + 1).all()
+    assert (y.array == 2 * X + 1).all()
     kept = y * y
     d.zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -128,11 +128,11 @@ def test_detach_shares_memory_and_versions_but_no_history():
 def test_clone_shares_nothing_and_lets_gradients_through():
     x = leaf(X)
     y = x.clone()
-    assert not np.shares_memory(y.data, x.data)
+    assert not np.shares_memory(y.array, x.array)
     y.zero_()
-    assert (x.data == X).all()
+    assert (x.array == X).all()
     x.clone().sum().backward()
-    assert (x.grad.data == 1).all()
+    assert (x.grad.array == 1).all()
 
 
 # ------------------------------------------------------------------- dtypes
@@ -169,7 +169,7 @@ def test_a_cast_gives_pytorchs_values_in_new_memory(name, source):
     assert y.dtype == name
     assert y.tolist() == np.array(values).astype(name).tolist()
     if name != source:
-        assert not np.shares_memory(y.data, t.data)
+        assert not np.shares_memory(y.array, t.array)
         assert mg.tensor(values, dtype=source).to(name).tolist() == y.tolist()
         assert t.to(mg.zeros(1, dtype=name)).dtype == name
 
@@ -229,7 +229,7 @@ def test_item_needs_exactly_one_element(shape):
 
 def test_numpy_is_the_memory_itself():
     t = mg.tensor(X)
-    assert t.numpy() is t.data
+    assert t.numpy() is t.array
     t.numpy()[0, 0] = 7
     assert t[0, 0].item() == 7
 
@@ -239,7 +239,7 @@ def test_numpy_of_what_requires_grad_is_refused_with_advice():
         for convert in (mg.Tensor.numpy, np.asarray, np.array):
             with pytest.raises(RuntimeError, match=f"requires grad. {ADVICE}"):
                 convert(t)
-        assert t.detach().numpy() is t.data
+        assert t.detach().numpy() is t.array
 
 
 def test_float_int_and_bool_convert_one_element():
@@ -274,7 +274,7 @@ def test_len_iteration_and_containment_go_by_the_first_dimension():
     assert len(x) == 2
     rows = list(x)
     assert [r.shape for r in rows] == [(3,), (3,)]
-    assert np.shares_memory(rows[0].data, x.data)
+    assert np.shares_memory(rows[0].array, x.array)
     (rows[1] * 2).sum().backward()
     assert x.grad.tolist() == [[0, 0, 0], [2, 2, 2]]
     _, second = x
@@ -368,14 +368,14 @@ def test_a_deep_copy_of_a_leaf_has_its_own_data_and_gradient():
     (x * 2).sum().backward()
     twin = copy.deepcopy(x)
     assert type(twin) is mg.Tensor
-    assert (twin.data == X).all()
+    assert (twin.array == X).all()
     assert twin.requires_grad
     assert twin.is_leaf
-    assert (twin.grad.data == 2).all()
-    assert not np.shares_memory(twin.data, x.data)
-    assert not np.shares_memory(twin.grad.data, x.grad.data)
+    assert (twin.grad.array == 2).all()
+    assert not np.shares_memory(twin.array, x.array)
+    assert not np.shares_memory(twin.grad.array, x.grad.array)
     twin.detach().zero_()
-    assert (x.data == X).all()
+    assert (x.array == X).all()
     assert x.detach()._version.count == 0
 
 
@@ -396,7 +396,7 @@ def test_a_leaf_survives_pickling(protocol):
     assert back.requires_grad
     assert back.grad.tolist() == x.grad.tolist()
     (back * 3).sum().backward()
-    assert (back.grad.data == 5).all()
+    assert (back.grad.array == 5).all()
     plain = pickle.loads(pickle.dumps(mg.tensor([1, 2]), protocol))
     assert plain.tolist() == [1, 2]
     assert not plain.requires_grad
@@ -408,13 +408,13 @@ def test_what_has_a_history_can_be_neither_copied_deeply_nor_pickled():
     for operation in (copy.deepcopy, pickle.dumps):
         with pytest.raises(RuntimeError, match=r"graph leaves.*\.detach\(\) or \.clone\(\)"):
             operation(y)
-    assert (copy.deepcopy(y.detach()).data == 2 * X).all()
+    assert (copy.deepcopy(y.detach()).array == 2 * X).all()
 
 
 def test_a_subclass_survives_copies_as_itself():
     back = copy.deepcopy(Special(X))
     assert type(back) is Special
-    assert (back.data == X).all()
+    assert (back.array == X).all()
     assert type(pickle.loads(pickle.dumps(Special(X)))) is Special
 
 
@@ -485,7 +485,7 @@ def test_a_number_modulo_a_tensor_has_the_slope_of_the_formula():
     y = 7.2 % x
     np.testing.assert_allclose(y.detach().numpy(), 7.2 % X)
     y.sum().backward()
-    np.testing.assert_allclose(x.grad.data, -np.floor(7.2 / X))  # s % a = s - a floor(s / a)
+    np.testing.assert_allclose(x.grad.array, -np.floor(7.2 / X))  # s % a = s - a floor(s / a)
     assert not (7.2 // x).requires_grad
 
 
@@ -497,12 +497,12 @@ def test_an_operator_with_an_array_on_either_side_gives_a_tensor_with_gradients(
         mine, reference = function(x, array), function(y, mg.tensor(array))
         assert type(mine) is mg.Tensor
         assert mine.dtype == reference.dtype
-        assert (mine.data == reference.data).all()
+        assert (mine.array == reference.array).all()
         assert mine.requires_grad == reference.requires_grad
         if mine.requires_grad:
             mine.sum().backward()
             reference.sum().backward()
-            assert (x.grad.data == y.grad.data).all()
+            assert (x.grad.array == y.grad.array).all()
 
 
 @pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv])
@@ -549,11 +549,11 @@ def test_an_operator_of_integers_is_pytorchs(op, other):
 @pytest.mark.parametrize("op", [operator.and_, operator.or_, operator.xor])
 def test_logic_of_booleans_is_elementwise(op):
     a, b = mg.tensor([True, True, False, False]), mg.tensor([True, False, True, False])
-    expected = op(a.data, b.data).tolist()
+    expected = op(a.array, b.array).tolist()
     assert op(a, b).tolist() == expected
-    assert op(a, b.data).tolist() == expected
-    assert op(a.data, b).tolist() == expected
-    assert op(True, b).tolist() == op(True, b.data).tolist()
+    assert op(a, b.array).tolist() == expected
+    assert op(a.array, b).tolist() == expected
+    assert op(True, b).tolist() == op(True, b.array).tolist()
     assert op(a, b).dtype == np.bool_
 
 
@@ -600,7 +600,7 @@ def test_a_comparison_gives_booleans_without_history(op):
     assert type(y) is mg.Tensor
     assert y.dtype == np.bool_
     assert not y.requires_grad
-    assert y.data.tolist() == op(X, 1.5).tolist()
+    assert y.array.tolist() == op(X, 1.5).tolist()
 
 
 # ------------------------------------------------------------------- methods
@@ -747,7 +747,7 @@ def test_an_element_is_a_tensor_too():
 def test_views_share_memory_and_a_view_that_needs_a_copy_is_refused():
     t = mg.tensor(X)
     for v in (t.view(6), t.T, t[0], t.reshape(3, 2), t.unsqueeze(0), t.permute(1, 0), t.flatten()):
-        assert np.shares_memory(v.data, t.data)
+        assert np.shares_memory(v.array, t.array)
     with pytest.raises(RuntimeError, match=r"view: shape \(3, 2\) .* \(6,\)\. Use \.reshape"):
         t.T.view(6)
     assert t.T.reshape(6).tolist() == X.T.ravel().tolist()
@@ -798,8 +798,8 @@ def test_a_numpy_function_of_one_tensor_is_recorded(name):
             continue
         y.sum().backward()
         step = 1e-6
-        slope = (getattr(np, name)(x.data + step) - getattr(np, name)(x.data - step)) / (2 * step)
-        np.testing.assert_allclose(x.grad.data, slope, rtol=1e-6)
+        slope = (getattr(np, name)(x.array + step) - getattr(np, name)(x.array - step)) / (2 * step)
+        np.testing.assert_allclose(x.grad.array, slope, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", BINARY.split())
@@ -868,7 +868,7 @@ def test_a_numpy_function_that_has_an_op_is_recorded(function):
         assert y.requires_grad
         (y * y).sum().backward()
         assert x.grad.shape == x.shape
-        assert (x.grad.data != 0).any()
+        assert (x.grad.array != 0).any()
 
 
 def test_numpys_searches_give_tensors_without_history():
@@ -888,7 +888,7 @@ def test_numpys_likes_give_plain_tensors():
         assert type(y) is mg.Tensor
         assert y.shape == x.shape
         assert y.dtype == x.dtype
-        assert (y.data == value).all()
+        assert (y.array == value).all()
         assert not y.requires_grad
     assert np.zeros_like(x, shape=(4,), dtype=np.float32).dtype == np.float32
 
@@ -938,8 +938,8 @@ def test_numpy_functions_without_an_op_refuse_what_requires_grad(function):
 
 def test_asarray_of_a_tensor_is_its_memory_and_array_a_copy():
     t = mg.tensor(X)
-    assert np.shares_memory(np.asarray(t), t.data)
-    assert not np.shares_memory(np.array(t), t.data)
+    assert np.shares_memory(np.asarray(t), t.array)
+    assert not np.shares_memory(np.array(t), t.array)
     assert np.asarray(t, dtype=np.float32).dtype == np.float32
     assert np.asarray(mg.tensor(2.5)).shape == ()
     with pytest.raises(ValueError, match="copy"):
@@ -979,7 +979,7 @@ def test_numpys_out_and_its_kin_are_refused(call):
     for t in (mg.tensor(X), leaf(X)):
         with pytest.raises(TypeError):
             call(t)
-        assert (t.data == X).all()
+        assert (t.array == X).all()
 
 
 def test_numpy_scalars_on_the_left_give_tensors():

@@ -69,12 +69,12 @@ def descend(seed: int, noise: str, steps: int) -> dict[str, Any]:
         functional.mse_loss(noisy @ w, targets).backward()
         optimizer.step()
         if step > start:
-            total += w.data
+            total += w.array
             if step in marks:
                 distance = np.linalg.norm(total / (step - start) - target) / unit
                 found["steps"].append(step)
                 found["distance"].append(float(distance))
-    return {**found, "plain": float(np.linalg.norm(w.data - target) / unit)}
+    return {**found, "plain": float(np.linalg.norm(w.array - target) / unit)}
 
 
 def arm(noise: str, scale: Scale) -> list[Run]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.device import device_of
-from minigrad.graph import Variable
+from minigrad.graph import TensorBase
 from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
 from minigrad.ops.neural import check_labels, check_reduction, class_dim, class_shares
@@ -112,8 +112,8 @@ def dropout(
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
         return ops.masked_scale(input, keep, scale, None, draw)
-    if isinstance(input, Variable):
-        return write(input, ops.masked_scale, keep, scale, input.data, draw)
+    if isinstance(input, TensorBase):
+        return write(input, ops.masked_scale, keep, scale, input.array, draw)
     return ops.masked_scale(input, keep, scale, input, draw)
 
 
@@ -257,6 +257,6 @@ def _check_classification(input: Any, target: Any, weight: Any) -> None:
 
 
 def _array(t: Any) -> Any:
-    if isinstance(t, Variable):
-        return t.data
+    if isinstance(t, TensorBase):
+        return t.array
     return np.asarray(t) if isinstance(t, np.generic) else t

@@ -27,7 +27,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         source = as_tensor(data)
-        self.data, self.grad, self.grad_fn = source.data, None, None
+        self.array, self.grad, self.grad_fn = source.array, None, None
         self._version, self._requires_grad = source._version, False
         self.requires_grad = requires_grad
 
@@ -204,7 +204,7 @@ class Module:
             for _, tensor in self._tensors():
                 for t in (tensor, tensor.grad):
                     if t is not None and (moving or t.dtype.kind == "f"):
-                        t.data = t.to(target).data
+                        t.array = t.to(target).array
         return self
 
     def cpu(self) -> Self:
@@ -297,4 +297,4 @@ class Module:
 
 def _as_array(value: Any) -> Any:
     value = value.detach() if hasattr(value, "detach") else value
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+    return value.array if isinstance(value, Tensor) else np.asarray(value)

@@ -77,12 +77,12 @@ class SGD(Optimizer):
             known = [self.state.get(p, {}).get("momentum_buffer") for p in moving]
             fresh = [b is None for b in known]
             buffers = [
-                np.empty_like(p.data) if b is None else b.data
+                np.empty_like(p.array) if b is None else b.array
                 for p, b in zip(moving, known, strict=True)
             ]
         update(
-            [p.data for p in moving],
-            [p.grad.data for p in moving],
+            [p.array for p in moving],
+            [p.grad.array for p in moving],
             buffers,
             fresh,
             float(group["lr"]),

@@ -129,7 +129,7 @@ class Builder:
 
     def value(self, x: Any) -> Any:
         """Return a register's array; anything else as it is."""
-        return self.registers[x].data if isinstance(x, Ref) else x
+        return self.registers[x].array if isinstance(x, Ref) else x
 
     def pick(
         self,
@@ -154,7 +154,7 @@ class Builder:
                 return False
             return not a.size or bool(np.abs(a).max() <= STEEPEST)  # NaN is not
 
-        arrays = [register.data for register in self.registers]
+        arrays = [register.array for register in self.registers]
         choices = [i for i, a in enumerate(arrays) if usable(i, a) and fits(a)]
         return Ref(self.choose(choices[::-1]))
 

@@ -202,7 +202,7 @@ class _Check:
         """Raise if values or gradients do not repeat; return which inputs gradients flow to."""
         again = _outputs(self.fn, self.leaves)
         for j, (y, z) in enumerate(zip(self.outputs, again, strict=True)):
-            if not _identical(y.data, z.data):
+            if not _identical(y.array, z.array):
                 raise GradcheckError(
                     f"{self.output_name(j)} changes from one call to the next, on the same inputs. "
                     "If random numbers are drawn, draw them outside and pass them in (a mask), or "
@@ -228,13 +228,13 @@ class _Check:
         ys, vs = zip(*pairs, strict=True)
         grads = _grad(ys, [self.leaves[i] for i in self.tracked], vs, retain_graph=True)
         for i, g in zip(self.tracked, grads, strict=True):
-            if g is not None and not np.isfinite(g.data).all():
-                place = np.argwhere(~np.isfinite(g.data))[0]
+            if g is not None and not np.isfinite(g.array).all():
+                place = np.argwhere(~np.isfinite(g.array))[0]
                 raise GradcheckError(
                     f"the gradient for {self.input_name(i)}{_index(place)} is "
-                    f"{g.data[tuple(place)]}, where the function is finite"
+                    f"{g.array[tuple(place)]}, where the function is finite"
                 )
-        return [None if g is None else g.data for g in grads]
+        return [None if g is None else g.array for g in grads]
 
     def rows(self, y: Tensor, v: Array) -> list[Array]:
         """Return, for each input, v J: a backward pass for each row."""
@@ -252,7 +252,7 @@ class _Check:
             [np.zeros((y.numel(), len(u))) for y in self.outputs] for _ in range(2)
         )
         for c, direction in enumerate(u):
-            x = self.leaves[i].data
+            x = self.leaves[i].array
             direction = direction.reshape(x.shape)
             step = self.eps * max(1.0, float(np.abs(x[direction != 0]).max(initial=0)))
             ahead, behind = (self.outputs_at(i, x + sign * step * direction) for sign in (1, -1))
@@ -264,7 +264,7 @@ class _Check:
     def outputs_at(self, i: int, x: Array) -> list[Array]:
         """Return the elements of the outputs with another array for input ``i``."""
         leaves = [*self.leaves[:i], wrap(x, requires_grad=True), *self.leaves[i + 1 :]]
-        return [y.data.ravel() for y in _outputs(self.fn, leaves)]
+        return [y.array.ravel() for y in _outputs(self.fn, leaves)]
 
     def compare(
         self, i: int, j: int, analytic: Array, numerical: Array, rounding: Array, connected: bool
@@ -343,10 +343,10 @@ def _outputs(fn: Function, leaves: Sequence[Any]) -> list[Tensor]:
                 f"output {j} is {y.dtype}, but finite differences need float64; is there a "
                 "constant or a cast in the function that makes it so?"
             )
-        if not np.isfinite(y.data).all():
-            place = np.argwhere(~np.isfinite(y.data))[0]
+        if not np.isfinite(y.array).all():
+            place = np.argwhere(~np.isfinite(y.array))[0]
             raise ValueError(
-                f"output {j}{_index(place)} is {y.data[tuple(place)]}: choose inputs at which, and "
+                f"output {j}{_index(place)} is {y.array[tuple(place)]}: choose inputs at which, and "
                 "within eps of which, the function is finite"
             )
     return outputs

@@ -17,7 +17,7 @@ import numpy as np
 
 import minigrad
 from minigrad import nn
-from minigrad.graph import Variable
+from minigrad.graph import TensorBase
 from minigrad.random import Generator, get_rng_state, set_rng_state
 
 #: a dropout: (x, p, training) -> y
@@ -63,7 +63,7 @@ def _minigrad_tensor(array: np.ndarray, requires_grad: bool) -> Any:
 
 
 def _minigrad_memory(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.data if isinstance(tensor, Variable) else tensor)
+    return np.asarray(tensor.array if isinstance(tensor, TensorBase) else tensor)
 
 
 def _minigrad_gradient(y: Any, x: Any, g: np.ndarray) -> np.ndarray | None:
@@ -71,7 +71,7 @@ def _minigrad_gradient(y: Any, x: Any, g: np.ndarray) -> np.ndarray | None:
         return None
     seed = minigrad.from_numpy(g)
     (dx,) = minigrad.grad(y, x, seed, retain_graph=True, allow_unused=True)
-    return None if dx is None else np.array(dx.data)
+    return None if dx is None else np.array(dx.array)
 
 
 def _torch_tensor(array: np.ndarray, requires_grad: bool) -> Any:

@@ -30,7 +30,7 @@ def shared(backend: Backend, tensor: Any) -> Any:
     """Return PyTorch's view of a tensor's memory; of a copy, where it is fake."""
     if backend.fake:
         return torch.from_numpy(tensor.detach().cpu().numpy().copy())
-    return torch.from_dlpack(tensor.data)
+    return torch.from_dlpack(tensor.array)
 
 
 class Theirs:
@@ -113,7 +113,7 @@ def test_memory_is_shared_with_pytorch_in_both_directions() -> None:
     if not minigrad.cuda.is_available():
         pytest.skip(f"no GPU: {minigrad.cuda.status()}")
     ours = minigrad.zeros(3, device="cuda")
-    theirs = torch.from_dlpack(ours.data)
+    theirs = torch.from_dlpack(ours.array)
     theirs += 1
     torch.cuda.synchronize()
     assert ours.tolist() == [1, 1, 1]

@@ -153,7 +153,7 @@ def test_numpys_functions_of_a_tensor_stay_on_the_device(backend: Backend) -> No
 
 MIXTURES: dict[str, Any] = {
     "add": lambda a, b: a + b,
-    "add a NumPy array": lambda a, b: a + b.data,
+    "add a NumPy array": lambda a, b: a + b.array,
     "compare": lambda a, b: a < b,
     "maximum": minigrad.maximum,
     "matmul": lambda a, b: a @ b.T,

@@ -71,7 +71,7 @@ def numbers(shape: tuple[int, ...], seed: int, dtype: Any = np.float32) -> np.nd
 
 def bits(array: Any) -> tuple[Any, Any, bytes]:
     """Return what is equal for two arrays only if no bit differs, not even the sign of a 0."""
-    array = array.data if isinstance(array, mg.Tensor) else array
+    array = array.array if isinstance(array, mg.Tensor) else array
     return array.dtype, array.shape, array.tobytes()
 
 
@@ -475,8 +475,8 @@ def test_the_input_keeps_every_byte_unless_inplace_is_asked_for(
     y = F.dropout(x, p)
     y.sum().backward()
     if y is not x:
-        assert not np.shares_memory(y.data, array)
-        assert not np.shares_memory(x.grad.data, y.data)
+        assert not np.shares_memory(y.array, array)
+        assert not np.shares_memory(x.grad.array, y.array)
     assert bits(array) == bits(before)
     assert x._version.count == 0
 
@@ -488,9 +488,9 @@ def test_inplace_writes_the_same_values_into_the_same_memory_as_a_new_version(
 ) -> None:
     x = mg.from_numpy(numbers(shape, 0))
     expected = bits(F.dropout(x, p, generator=mg.Generator(2)))
-    data, version = x.data, x._version.count
+    data, version = x.array, x._version.count
     assert F.dropout(x, p, inplace=True, generator=mg.Generator(2)) is x
-    assert x.data is data
+    assert x.array is data
     assert bits(data) == expected
     assert x._version.count == version + 1
 

@@ -132,9 +132,9 @@ def test_an_unknown_nonlinearity_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("name", FILLS)
 def test_the_tensor_itself_is_filled_and_returned_even_if_it_is_a_leaf(name: str) -> None:
     t = mg.zeros(4, 5, requires_grad=True)
-    data, version = t.data, t._version.count
+    data, version = t.array, t._version.count
     assert FILLS[name](t) is t
-    assert t.data is data
+    assert t.array is data
     assert t._version.count == version + 1
     assert t.is_leaf
     assert t.requires_grad

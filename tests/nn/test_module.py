@@ -179,7 +179,7 @@ def test_plain_containers_of_other_things_bring_no_warning() -> None:
 def test_a_parameter_shares_the_memory_of_the_tensor_it_is_made_of_and_its_version() -> None:
     t = mg.ones(2)
     p = nn.Parameter(t)
-    assert p.data is t.data
+    assert p.array is t.array
     assert p.requires_grad
     assert p.is_leaf
     assert not t.requires_grad
@@ -342,7 +342,7 @@ def test_a_state_dict_shares_memory_with_the_parameters_and_has_no_history() -> 
     net = Leaf()
     state = net.state_dict()
     assert not state["w"].requires_grad
-    assert np.shares_memory(state["w"].data, net.w.data)
+    assert np.shares_memory(state["w"].array, net.w.array)
     square = (net.w * net.w).sum()
     state["w"].fill_(5.0)
     assert net.w.tolist() == [5.0]
@@ -476,8 +476,8 @@ def test_a_deep_copy_computes_the_same_and_shares_nothing() -> None:
     for a, b in zip(net.parameters(), twin.parameters(), strict=True):
         assert a is not b
         assert type(b) is nn.Parameter
-        assert not np.shares_memory(a.data, b.data)
-        assert not np.shares_memory(a.grad.data, b.grad.data)
+        assert not np.shares_memory(a.array, b.array)
+        assert not np.shares_memory(a.grad.array, b.grad.array)
         assert a.grad.tolist() == b.grad.tolist()
     before = snapshot(net)
     mg.optim.SGD(twin.parameters(), lr=1.0).step()

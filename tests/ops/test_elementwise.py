@@ -280,7 +280,7 @@ def test_overwrite_casts_to_what_it_replaces() -> None:
 def test_copies_do_not_share_memory(name: str) -> None:
     x = minigrad.ones(2)
     arguments = {"cast": (x.dtype,), "clone": (), "overwrite": (x,)}[name]
-    assert not np.shares_memory(getattr(minigrad, name)(x, *arguments).data, x.data)
+    assert not np.shares_memory(getattr(minigrad, name)(x, *arguments).array, x.array)
 
 
 def test_relu_writes_where_it_is_told() -> None:

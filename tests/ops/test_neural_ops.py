@@ -155,15 +155,15 @@ def test_cross_entropy_keeps_nothing_but_its_arguments() -> None:
     x, q = minigrad.rand(2, 3).requires_grad_(), minigrad.rand(2, 3)
     saved = minigrad.softmax_cross_entropy(x, q, 1).grad_fn.saved
     assert saved.keys() == {"x", "q", "dim"}
-    assert saved["x"] is x.data
-    assert saved["q"] is q.data
+    assert saved["x"] is x.array
+    assert saved["q"] is q.array
 
 
 def test_dropout_keeps_the_mask_and_not_the_input() -> None:
     x, keep = minigrad.rand(2, 3).requires_grad_(), minigrad.tensor([True, False, True])
     saved = minigrad.masked_scale(x, keep, 2.0).grad_fn.saved
     assert saved.keys() == {"keep", "scale"}
-    assert saved["keep"] is keep.data
+    assert saved["keep"] is keep.array
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

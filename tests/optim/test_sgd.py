@@ -122,14 +122,14 @@ def test_a_step_writes_into_the_parameters_memory_and_leaves_gradients_alone(
 ) -> None:
     params = parameters(mg, dtype)
     optimizer = SGD(params, lr=np.float64(0.1), **options)
-    data = [p.data for p in params]
+    data = [p.array for p in params]
     for step in range(1, 4):
         optimizer.zero_grad()
         loss(params).backward()
         before = [p.grad.numpy().copy() for p in params]
         optimizer.step()
         for p, array, g in zip(params, data, before, strict=True):
-            assert p.data is array
+            assert p.array is array
             assert p.dtype == p.grad.dtype == dtype
             assert p.is_leaf
             assert p.requires_grad
@@ -137,8 +137,8 @@ def test_a_step_writes_into_the_parameters_memory_and_leaves_gradients_alone(
             np.testing.assert_array_equal(p.grad.numpy(), g, strict=True)
             for buffer in optimizer.state.get(p, {}).values():
                 assert buffer.dtype == dtype
-                assert not np.shares_memory(buffer.data, p.grad.data)
-                assert not np.shares_memory(buffer.data, p.data)
+                assert not np.shares_memory(buffer.array, p.grad.array)
+                assert not np.shares_memory(buffer.array, p.array)
 
 
 def test_a_parameter_without_gradient_stays_as_it_is() -> None:

@@ -153,14 +153,14 @@ def test_inputs_and_the_default_generator_are_left_as_they_were(
 ) -> None:
     x, constant = leaf(3).expand(2, 3).detach().requires_grad_(), leaf(2, 3).detach()
     x.grad = kept = mg.zeros(2, 3, dtype=mg.float64)
-    before, state = [x.data.tobytes(), constant.data.tobytes(), x.data.strides], get_rng_state()
+    before, state = [x.array.tobytes(), constant.array.tobytes(), x.array.strides], get_rng_state()
 
     def fn(a: Any, b: Any) -> Any:
         mg.rand(5)
         return a * b * a
 
     assert check(fn, [x, constant], fast=fast)
-    assert [x.data.tobytes(), constant.data.tobytes(), x.data.strides] == before
+    assert [x.array.tobytes(), constant.array.tobytes(), x.array.strides] == before
     assert (x._version.count, constant._version.count) == (0, 0)
     assert x.requires_grad
     assert not constant.requires_grad
@@ -348,7 +348,7 @@ def test_second_derivatives_are_named_by_what_they_belong_to() -> None:
 @CHECKS
 @FAST
 def test_a_mask_drawn_anew_in_backward_is_found(check: Callable[..., bool], fast: bool) -> None:
-    @mg.differentiable(x=lambda g: g * (mg.rand(50).data > 0.5) * 2.0)
+    @mg.differentiable(x=lambda g: g * (mg.rand(50).array > 0.5) * 2.0)
     def dropout(x: Any) -> Any:
         return x * (np.arange(50) % 2 * 2.0)
 

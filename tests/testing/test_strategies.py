@@ -137,7 +137,7 @@ def test_shapes_are_full_if_asked_for(shape: Any, pair: Any) -> None:
 
 @pytest.mark.parametrize("condition", KINDS.values(), ids=KINDS)
 def test_tensors_have_any_shape_and_layout(condition: Any) -> None:
-    assert finds(mst.tensors(), lambda t: condition(t.data))
+    assert finds(mst.tensors(), lambda t: condition(t.array))
 
 
 def test_tensors_may_require_grad_or_not() -> None:
@@ -231,7 +231,7 @@ def test_programs_of_every_kind_are_drawn(condition: Any) -> None:
 
 def of_relu(program: Program) -> list[np.ndarray]:
     registers = program.run()
-    return [registers[s.reads[0]].data for s in program.steps if s.op == "relu"]
+    return [registers[s.reads[0]].array for s in program.steps if s.op == "relu"]
 
 
 def test_kinks_are_met_only_if_asked_for() -> None:
@@ -250,7 +250,7 @@ def test_kinks_are_met_only_if_asked_for() -> None:
 @given(mst.programs(max_steps=20, changes=True))
 def test_values_of_a_program_are_finite(program: Program) -> None:
     for register in program.run():
-        assert np.isfinite(register.data).all()
+        assert np.isfinite(register.array).all()
 
 
 @some
@@ -267,7 +267,7 @@ def test_a_program_as_text_repeats_it(program: Program) -> None:
     exec(f"import numpy as np\nfrom minigrad import *\n{program}", scope)
     for i, register in enumerate(program.run()):
         again = scope[f"t{i}"]
-        np.testing.assert_array_equal(again.data, register.data, strict=True)
+        np.testing.assert_array_equal(again.array, register.array, strict=True)
         assert again.requires_grad == register.requires_grad
 
 
@@ -281,5 +281,5 @@ def test_a_program_runs_in_any_engine_that_is_given_ops_by_name(program: Program
         return -args[0] if op == "neg" else minigrad_call(op, *args, **options)
 
     for ours, theirs in zip(program.run(), program.run(call), strict=True):
-        np.testing.assert_array_equal(ours.data, theirs.data, strict=True)
+        np.testing.assert_array_equal(ours.array, theirs.array, strict=True)
     assert called == [step.op for step in program.steps]

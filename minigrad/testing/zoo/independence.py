@@ -58,7 +58,7 @@ def short_period(x: Any, p: float) -> Any:
 
 @bug("blind", "invented, after adaptive dropout: the rate depends on the element, and is p for 1")
 def small_elements_first(x: Any, p: float) -> Any:
-    size = np.abs(x.data) / (1 + np.abs(x.data))  # ½ for an element of ±1
+    size = np.abs(x.array) / (1 + np.abs(x.array))  # ½ for an element of ±1
     rate = p + (1 - 2 * size) * p * (1 - p)
     return kept_where(mg.rand(x.shape, dtype=np.float64).numpy() - rate + p, x, p)
 

@@ -33,7 +33,7 @@ def scaled_twice(x: Any, p: float) -> Any:
 @bug("support", "invented: kept elements share out what was lost, so that the sum is preserved")
 def scaled_by_the_realised_rate(x: Any, p: float) -> Any:
     keep = mg.rand(x.shape) >= p
-    kept = keep.data.mean() if x.numel() else 1
+    kept = keep.array.mean() if x.numel() else 1
     return x * keep / float(kept or 1)
 
 
@@ -185,7 +185,7 @@ def two_dimensions_only(x: Any, p: float) -> Any:
 
 @bug("shape", "pytorch/pytorch#47176: the elements are taken in the order of memory")
 def transposed_read_as_contiguous(x: Any, p: float) -> Any:
-    memory = x if x.data.flags.c_contiguous else x.T.reshape(x.shape)
+    memory = x if x.array.flags.c_contiguous else x.T.reshape(x.shape)
     return memory * (mg.rand(x.shape) >= p) / (1 - p)
 
 
@@ -193,7 +193,7 @@ def transposed_read_as_contiguous(x: Any, p: float) -> Any:
 def writes_into_the_input(x: Any, p: float) -> Any:
     keep = mg.rand(x.shape) >= p
     y = x * keep / (1 - p)
-    x.data[~keep.data] = 0
+    x.array[~keep.array] = 0
     return y
 
 
@@ -203,9 +203,9 @@ def output_in_a_reused_buffer() -> Any:
 
     def dropout(x: Any, p: float) -> Any:
         y = x * (mg.rand(x.shape) >= p) / (1 - p)
-        buffer = buffers.setdefault((x.shape, x.dtype.name), np.empty_like(y.data))
-        np.copyto(buffer, y.data)
-        y.data = buffer
+        buffer = buffers.setdefault((x.shape, x.dtype.name), np.empty_like(y.array))
+        np.copyto(buffer, y.array)
+        y.array = buffer
         return y
 
     return dropout
@@ -215,8 +215,8 @@ def output_in_a_reused_buffer() -> Any:
 def inplace_unseen_by_the_graph() -> Any:
     def inplace(x: Any, p: float, training: bool) -> Any:
         y = nn.functional.dropout(x, p, training)
-        x.data[...] = y.data
-        y.data = x.data
+        x.array[...] = y.array
+        y.array = x.array
         return y
 
     return Subject("inplace unseen by the graph", nn.functional.dropout, inplace=inplace)
