@@ -59,23 +59,19 @@ class Clock:
 def table_under(clock: Clock) -> Iterator[None]:
     """Run every op and every entry of the derivative table under the clock, within the block."""
     calls = {f for module in TABLE for f in vars(module).values() if hasattr(f, "op")}
-    entries = {}
-    for call in calls:
-        op = call.op
-        entries[op] = op.entries
-        call.__globals__["_function"] = clock.timed(f"{op.name}, forward", op.function)
-        op.entries = {
-            slot: (clock.timed(f"{op.name}, gradient of {op.parameters[slot]}", derivative), reads)
-            for slot, (derivative, reads) in op.entries.items()
-        }
-        op.plans.clear()
+    before = [(call.op, call.op.function, dict(call.op.entries)) for call in calls]
+    for op, function, entries in before:
+        op.function = clock.timed(f"{op.name}, forward", function)
+        for argument, derivative in entries.items():
+            what = f"{op.name}, gradient of {argument}"
+            op.enter(argument, clock.timed(what, derivative.formula))
     try:
         yield
     finally:
-        for call in calls:
-            call.__globals__["_function"] = call.op.function
-            call.op.entries = entries[call.op]
-            call.op.plans.clear()
+        for op, function, entries in before:
+            op.function = function
+            for argument, derivative in entries.items():
+                op.enter(argument, derivative.formula)
 
 
 def main() -> None:

@@ -1,57 +1,76 @@
-"""The walk back: from a result to the leaves that it depends on, with the gradients.
+"""The walk back: from results to the leaves that they depend on, with the gradients.
 
-Of the nodes that a gradient has come to, the newest is visited next. Whatever reads its output is
-newer and has been visited, so its gradient is complete. The walk is a loop around a heap, not a
-recursion: a chain of a million ops is no special case. At each node the entries of the table are
-called with the gradient and with what was kept for them, which is let go at once.
+The walk visits the newest node first. Whatever reads a node's output is newer and was visited
+before, so the node's gradient is complete. It is a loop, not a recursion: a chain of a million ops
+is no special case. At each node the walk calls the entries of the table with the gradient and with
+what was kept for them, and then lets that go.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 import operator
-from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad import kernels
 from minigrad.device import device_of
-from minigrad.fused import fused
-from minigrad.grad_mode import set_grad_enabled
+from minigrad.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from minigrad.graph import Node, TensorBase, wrap
+from minigrad.ops.broadcast import unbroadcast
+
+__all__ = ["backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+
+Place: TypeAlias = Node | TensorBase  # where a gradient can come to: an op's output, or a leaf
+Tensors: TypeAlias = TensorBase | Sequence[TensorBase]
+Gradients: TypeAlias = TensorBase | Sequence[TensorBase | None] | None
 
 
 def backward(
-    tensor: TensorBase,
-    gradient: TensorBase | None = None,
+    tensors: Tensors,
+    grad_tensors: Gradients = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    inputs: Tensors | None = None,
 ) -> None:
-    """Add the gradient of ``tensor`` to the ``grad`` of every leaf that it depends on.
+    """Add the gradient of (the sum of) ``tensors`` to the ``grad`` of the leaves they depend on.
 
-    See `minigrad.Tensor.backward`.
+    Args:
+        tensors: a tensor or several.
+        grad_tensors: the gradient that flows into each, of its shape; None stands for 1 and needs a
+            tensor of one element.
+        retain_graph: keep what the graph has saved, for another pass. Default: ``create_graph``.
+        create_graph: record the derivative too, so that it can be differentiated again.
+        inputs: the only tensors whose ``grad`` is added to; by default all leaves.
+
+    Raises:
+        RuntimeError: a tensor does not require grad; the graph was freed, or a saved tensor changed
+            in place; a gradient is missing or has the wrong shape. Then no ``grad`` is touched.
     """
-    seed = _seed(tensor, gradient, create_graph)
-    found = _walk([(tensor, seed)], None, retain_graph, create_graph)
-    for leaf, g in found.items():
-        if leaf.grad is None:
-            leaf.grad = g if create_graph else wrap(g)
+    seeds = _seeds(tensors, grad_tensors, create_graph)
+    wanted = None if inputs is None else {x.grad_fn or x: x for x in _listed(inputs)}
+    found = _walk(seeds, wanted, retain_graph, create_graph)
+    for place, g in found.items():
+        tensor = place if wanted is None else wanted[place]
+        if tensor._grad is None:
+            tensor._grad = g if create_graph else wrap(g)
         elif create_graph:
             with set_grad_enabled(True):
-                leaf.grad = leaf.grad + g
+                tensor._grad = tensor._grad + g
         else:
-            leaf.grad.array += g
-            leaf.grad._version.change()
+            tensor._grad.array += g
+            tensor._grad._storage.change()
 
 
 def grad(
-    outputs: TensorBase | Sequence[TensorBase],
-    inputs: TensorBase | Sequence[TensorBase],
-    grad_outputs: TensorBase | Sequence[TensorBase | None] | None = None,
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Gradients = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """Return the gradients of (the sum of) ``outputs`` with respect to each of ``inputs``.
 
@@ -64,7 +83,9 @@ def grad(
             and needs an output of one element.
         retain_graph: keep what the graph has saved, for another pass. Default: ``create_graph``.
         create_graph: record the derivative too, so that it can be differentiated again.
-        allow_unused: give None for an input that no output depends on, instead of raising.
+        allow_unused: give None for an input that no output depends on, instead of raising. Default:
+            ``materialize_grads``.
+        materialize_grads: give zeros for such an input.
 
     Returns:
         A tensor of the input's shape and dtype for each input; none shares memory with another.
@@ -72,6 +93,7 @@ def grad(
     Raises:
         RuntimeError: an output or input does not require grad; an input is not used; the graph was
             freed, or a saved tensor changed in place; ``grad_outputs`` has the wrong shape.
+        ValueError: ``materialize_grads`` without ``allow_unused``.
 
     Examples:
         >>> import minigrad
@@ -80,33 +102,46 @@ def grad(
         >>> minigrad.grad(dx, x)            # the second derivative of x³ is 6x
         (tensor(18.),)
     """
-    outputs = [outputs] if isinstance(outputs, TensorBase) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, TensorBase):
-        grad_outputs = [grad_outputs] * len(outputs)
-    if len(grad_outputs) != len(outputs):
-        raise RuntimeError(f"got {len(outputs)} outputs and {len(grad_outputs)} grad_outputs")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed with materialize_grads")
+    inputs = _listed(inputs)
     if not all(x._requires_grad for x in inputs):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-
-    seeds = [(y, _seed(y, g, create_graph)) for y, g in zip(outputs, grad_outputs, strict=True)]
+    seeds = _seeds(outputs, grad_outputs, create_graph)
     wanted = [x.grad_fn or x for x in inputs]
     found = _walk(seeds, set(wanted), retain_graph, create_graph)
-    if not allow_unused and not all(w in found for w in wanted):
+    if not (allow_unused or materialize_grads) and not all(place in found for place in wanted):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
-    results: list[Any] = []
-    given = set()
-    for w in wanted:
-        g = found.get(w)
-        if g is not None and w in given:  # an input that is named twice
+    results: dict[Place, Any] = {}
+    gradients: list[Any] = []
+    for x, place in zip(inputs, wanted, strict=True):
+        g = found.get(place)
+        if g is None and materialize_grads:
+            g = np.zeros_like(x.array)
+        if g is not None and place in results:  # an input that is named twice
             with set_grad_enabled(create_graph):
                 g = _copy(g)
-        given.add(w)
-        results.append(g if g is None or create_graph else wrap(g))
-    return tuple(results)
+        results[place] = g
+        gradients.append(g if g is None or isinstance(g, TensorBase) else wrap(g))
+    return tuple(gradients)
+
+
+def _listed(tensors: Tensors) -> list[TensorBase]:
+    return [tensors] if isinstance(tensors, TensorBase) else list(tensors)
+
+
+def _seeds(outputs: Tensors, gradients: Gradients, create_graph: bool) -> list[tuple[Place, Any]]:
+    """Return where the walk starts, and with which gradients."""
+    outputs = _listed(outputs)
+    if not isinstance(gradients, list | tuple):
+        gradients = [gradients] * len(outputs)  # type: ignore[list-item]
+    if len(gradients) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} outputs and {len(gradients)} grad_outputs")
+    pairs = zip(outputs, gradients, strict=True)
+    return [(y.grad_fn or y, _seed(y, g, create_graph)) for y, g in pairs]
 
 
 def _seed(output: TensorBase, g: TensorBase | None, create_graph: bool) -> Any:
@@ -137,8 +172,8 @@ def _seed(output: TensorBase, g: TensorBase | None, create_graph: bool) -> Any:
 
 
 def _walk(
-    seeds: list[tuple[TensorBase, Any]],
-    wanted: set[Node | TensorBase] | None,
+    seeds: list[tuple[Place, Any]],
+    wanted: Collection[Place] | None,
     retain_graph: bool | None,
     create_graph: bool,
 ) -> dict[Any, Any]:
@@ -148,106 +183,92 @@ def _walk(
     another or with anything that the graph keeps.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    useful = None if wanted is None else _leading_to(wanted, seeds)
-    grads: dict[Node | TensorBase, Any] = {}
-    shared: set[Node | TensorBase] = set()  # whose gradient may be somebody else's memory too
-    heap: list[tuple[int, Any]] = []  # the nodes that a gradient has come to, the newest on top
-    for y, g in seeds:
-        key = y.grad_fn or y
-        if key in grads:
-            grads[key] = grads[key] + g
-        else:
-            grads[key] = g
-            if isinstance(key, Node):
-                heappush(heap, (key.seq, key))
-        shared.add(key)
-
-    found: dict[Any, Any] = {}
-    unpack = Node.unpack_as_variables if create_graph else Node.unpack
+    useful = None if wanted is None else _leading_to(wanted, [place for place, _ in seeds])
+    grads: dict[Place, Any] = {}
+    heap: list[tuple[int, Node]] = []  # the nodes that a gradient has come to, the newest on top
+    found: dict[Place, Any] = {}
     with set_grad_enabled(create_graph):
+        for place, g in seeds:
+            if place in grads:
+                grads[place] = grads[place] + g
+            elif isinstance(place, Node):
+                grads[place] = g
+                heappush(heap, (place.seq, place))
+            else:
+                grads[place] = _copy(g)  # a leaf's gradient is nobody else's memory
         while heap:
-            node = heappop(heap)[1]
+            _, node = heappop(heap)
             g = grads.pop(node)
+            if node.hooks is not None:
+                g = _run_hooks(node, g)
             if wanted is not None and node in wanted:
                 found[node] = _copy(g)
-            if useful is not None and useful.isdisjoint(node):
+            if useful is not None and useful.isdisjoint(node.sources):
                 continue
-            plan, kept = node.plan, node.kept
-            if create_graph or kept is None or (kept and plan.changed(kept)):
-                kept = unpack(node)  # as tensors; or it raises
-            for parent, derivative in zip(node, plan.derivatives):  # noqa: B905
-                if useful is not None and parent not in useful:
+            saved = node.saved_with_history if create_graph else node.saved
+            for derivative, source in zip(node.op.derivatives, node.sources):
+                if source is None or (useful is not None and source not in useful):
                     continue
-                piece = derivative(g, kept)
-                is_node = type(parent) is Node
-                like = parent if is_node else parent.array
+                piece = derivative.formula(g, *map(saved.get, derivative.names))
+                is_node = type(source) is Node
+                like = source if is_node else source.array
                 if piece.shape != like.shape or piece.dtype is not like.dtype:
-                    piece = _fit(piece, like.shape, like.dtype, node)
-                if parent in grads:
-                    grads[parent] = grads[parent] + piece
-                    if parent in shared:
-                        shared.remove(parent)
+                    piece = _fit(piece, like, node)
+                if source in grads:
+                    grads[source] = grads[source] + piece
+                elif is_node:
+                    grads[source] = piece
+                    heappush(heap, (source.seq, source))
                 else:
-                    grads[parent] = piece
-                    if is_node:
-                        heappush(heap, (parent.seq, parent))
-                    elif _may_share(piece, g, kept):
-                        shared.add(parent)
-            if kept and not retain:
-                node.kept = None
+                    grads[source] = _copy(piece) if _may_share(piece, g, saved) else piece
+            if saved and not retain:
+                node.kept, node.flags = None, ()
         for leaf, g in grads.items():
-            found[leaf] = _copy(g) if leaf in shared else g
+            if wanted is None or leaf in wanted:
+                found[leaf] = g if leaf.hooks is None else _run_hooks(leaf, g)
     return found
 
 
-def _leading_to(
-    wanted: set[Node | TensorBase], seeds: list[tuple[TensorBase, Any]]
-) -> set[Node | TensorBase]:
-    """Return ``wanted`` and all nodes between them and the outputs."""
-    nodes = list(dict.fromkeys(y.grad_fn for y, _ in seeds if y.grad_fn is not None))
+def _leading_to(wanted: Collection[Place], starts: Sequence[Place]) -> set[Place]:
+    """Return ``wanted`` and all nodes between them and where the walk starts."""
+    nodes = list(dict.fromkeys(place for place in starts if isinstance(place, Node)))
     seen = set(nodes)
     for node in nodes:  # the list grows while it is read
-        for parent in node:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                nodes.append(parent)
+        for source in node.sources:
+            if type(source) is Node and source not in seen:
+                seen.add(source)
+                nodes.append(source)
     useful = set(wanted)
     for node in sorted(nodes, key=operator.attrgetter("seq"), reverse=True):  # the oldest first
-        if not useful.isdisjoint(node):
+        if not useful.isdisjoint(node.sources):
             useful.add(node)
     return useful
 
 
-def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node) -> Any:
-    """Undo broadcasting and promotion: sum ``g`` down to ``shape``, and cast it to ``dtype``."""
-    given = g.shape
-    lead = len(given) - len(shape)
-    if lead > 0:
-        g = _summed(g, lead)
-    elif lead < 0:
-        g = g.reshape((1,) * -lead + given)
-    if g.shape != shape:
-        stretched = tuple(i for i, n in enumerate(shape) if n == 1)
-        g = g.sum(axis=stretched, keepdims=True)
-    if g.shape != shape:
+def _fit(g: Any, like: Any, node: Node) -> Any:
+    """Undo broadcasting and promotion: return ``g`` in the shape and dtype of ``like``."""
+    fitted = unbroadcast(g, like.shape)
+    if fitted.shape != like.shape:
         raise RuntimeError(
-            f"{node.name} returned a gradient of shape {given} for an argument of shape {shape}"
+            f"{node.name()} returned a gradient of shape {g.shape} for an argument of shape "
+            f"{like.shape}"
         )
-    return g if g.dtype == dtype else g.astype(dtype)
+    return fitted if fitted.dtype == like.dtype else fitted.astype(like.dtype)
 
 
-@fused(kernels.sum_rows)
-def _summed(g: Any, lead: int) -> Any:
-    """Return the sum over the first dimensions."""
-    if isinstance(g, np.ndarray) and g.ndim == 2 and lead == 1 and g.dtype.char in "fd":
-        return np.ones(len(g), g.dtype) @ g  # a product, on all cores: a third of the time
-    return g.sum(axis=tuple(range(lead)))
+def _run_hooks(place: Any, g: Any) -> Any:
+    """Return the gradient that a tensor's hooks leave: in their eyes a tensor, here as it came."""
+    if isinstance(g, TensorBase):
+        return place.hooks.run(g)
+    return _copy(place.hooks.run(wrap(g)).array)
 
 
-def _may_share(piece: Any, g: Any, kept: tuple[Any, ...]) -> bool:
+def _may_share(piece: Any, g: Any, saved: dict[str, Any]) -> bool:
+    """Return whether a formula's result may be the memory of what it was given."""
     array = piece.array if isinstance(piece, TensorBase) else piece
-    return piece is g or array.base is not None or id(piece) in map(id, kept)
+    return array.base is not None or piece is g or any(piece is s for s in saved.values())
 
 
 def _copy(g: Any) -> Any:
-    return operator.mul(g, 1) if isinstance(g, TensorBase) else g.copy()
+    """Return a gradient in memory of its own."""
+    return g.clone() if isinstance(g, TensorBase) else g.copy()

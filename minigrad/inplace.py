@@ -1,4 +1,8 @@
-"""Changing a tensor in place, such that its history stays true or the change is refused."""
+"""Changing a tensor in place, such that its history stays true or the change is refused.
+
+Most ops know nothing of it: their result is computed beside the tensor, and copied over. relu and
+setitem are given the target's array to write into, as their argument ``out``.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.grad_mode import mode
-from minigrad.graph import CONSTANT, Node, TensorBase
+from minigrad.grad_mode import is_grad_enabled
+from minigrad.graph import NEVER_STALE, Node, TensorBase
+from minigrad.hooks import Hooks
 
 
 def write(target: TensorBase, op: Callable[..., Any], *args: Any) -> Any:
     """Let the result of ``op(target, *args)`` take the place of ``target``'s contents and history.
 
-    An op that is given ``target.array`` to write into does so; any other result is copied over.
-
     Raises:
         RuntimeError: while recording, ``target`` is a leaf that requires grad, or has views or is
-            one (whose history would silently be wrong).
+            one (whose history would silently be wrong); or the result does not fit into it.
     """
     tracked = any(isinstance(a, TensorBase) and a._requires_grad for a in (target, *args))
-    if recording := mode.recording and tracked:
+    if recording := is_grad_enabled() and tracked:
         if target._requires_grad and target.grad_fn is None:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation. "
                 "Put it into `with no_grad():`, or use the out-of-place form."
             )
-        if target._version.viewed:
+        if target._storage.viewed:
             raise RuntimeError(
                 "an in-place operation on a tensor that is a view, or has views, cannot be "
                 "recorded: their history would be wrong. Change a clone() instead."
@@ -46,21 +49,25 @@ def write(target: TensorBase, op: Callable[..., Any], *args: Any) -> Any:
                 f"{target.dtype}"
             )
         if node is not None:  # what it keeps of the target is the input, as it was
-            _mark_anew(node, target.array, CONSTANT.mark, copy=True)
+            node.keep_instead(target.array, target.array.copy(), NEVER_STALE)
         np.copyto(target.array, result.array)
-    target._version.change()
+    target._storage.change()
     if node is not None:
         if within:  # what it keeps of the target is the output, as it is now
-            _mark_anew(node, target.array, target._version.mark, copy=False)
+            node.keep_instead(target.array, target.array, target._storage.stale)
         node.dtype = target.dtype
-        target._requires_grad, target.grad_fn = True, node
+    if recording:
+        _follow(target, node)
     return target
 
 
-def _mark_anew(node: Node, array: Any, mark: bytearray, copy: bool) -> None:
-    """Let ``node`` keep ``array``, or a copy of it, with another mark, if it keeps it at all."""
-    kept, names = list(node.kept or ()), len(node.plan.names)
-    for slot in range(len(kept) - names):
-        if kept[slot] is array:
-            kept[slot], kept[names + slot] = array.copy() if copy else array, mark
-    node.kept = tuple(kept)
+def _follow(target: TensorBase, node: Node | None) -> None:
+    """Let ``target`` be the output of ``node``, or a constant where the op has no derivative.
+
+    If ``target`` retains its gradient, it is that of its new value from now on.
+    """
+    before = target.grad_fn and target.grad_fn.hooks
+    if node and before and before.retaining() is target:
+        before.retaining, node.hooks = Hooks().retaining, Hooks()
+        node.hooks.retain(target)
+    target._requires_grad, target.grad_fn = node is not None, node

@@ -134,7 +134,7 @@ class GraphDrawing:
     def text(self) -> str:
         """The graph as text: a line for each op, newest first, then the leaves."""
         lines = [
-            f"{self._labels[id(node)]:>4} {node.name:<24} {node.shape!s:<12} from "
+            f"{self._labels[id(node)]:>4} {node.name():<24} {node.shape!s:<12} from "
             f"{', '.join(self._labels[id(p)] for p in node.parents)}; {self._kept(node)}"
             for node in self.nodes
         ]
@@ -164,7 +164,7 @@ class GraphDrawing:
             label = f"{self._labels[id(leaf)]}\n{leaf.shape}"
             graph.node(place[id(leaf)], label, shape="box", style="filled", fillcolor="#E3F0F8")
         for node in self.nodes:
-            label = f"{node.name.removesuffix('Backward')}\n{node.shape}\n{self._kept(node)}"
+            label = f"{node.name().removesuffix('Backward')}\n{node.shape}\n{self._kept(node)}"
             graph.node(place[id(node)], label, shape="box", style="rounded")
             for parent in node.parents:
                 graph.edge(place[id(parent)], place[id(node)])

@@ -1,4 +1,4 @@
-"""The table of derivatives: how an op is declared.
+"""The table of derivatives: how an op is declared, and what a call of it does.
 
 An op is a plain function of arrays. Above it stands its derivative, an entry for each
 differentiable argument, keyed by the argument's name::
@@ -15,93 +15,120 @@ of an entry names what the entry reads, and so what the graph keeps until the wa
 - ``y``, the op's own output (exp is its own derivative, and needs nothing else),
 - an argument's shape (``x_shape``: the array itself is let go).
 
-An argument called ``dim``, ``keepdim`` or ``correction`` may be given in NumPy's spelling too:
-``axis``, ``keepdims``, or PyTorch's older ``unbiased``.
+An op of any number of tensors, ``*tensors``, has one entry for all of them, ``lambda i: lambda g:
+...``: the i-th tensor's is what it returns for i.
 
 A formula is written with operators, methods and NumPy functions. Given arrays it computes; given
 tensors it is recorded like any other computation, and *that* is differentiation to any order.
 
-The ops are in `minigrad.ops`, what a call of one does in `minigrad.call`, and the walk back that
-calls the entries in `minigrad.autograd`.
+The ops are in `minigrad.ops`. What a recorded call leaves behind is in `minigrad.graph`, and the
+walk back that calls the entries in `minigrad.autograd`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from minigrad.call import OTHER_SPELLINGS, call_of, keeper, watcher
+import numpy as np
+
+from minigrad.device import common_device, device_of
+from minigrad.grad_mode import modes
+from minigrad.graph import NEVER_STALE, Node, Storage, TensorBase, wrap
+from minigrad.spellings import bind
 
 F = TypeVar("F", bound=Callable[..., Any])
+FLOAT32 = np.dtype(np.float32)
 
 
-class Plan:
-    """What an op keeps, and which entries it calls, when a given set of arguments is tracked."""
-
-    def __init__(self, op: Op, tracked: list[int]) -> None:
-        self.op = op
-        self.arguments = tracked
-        entries = [op.entries[i] for i in tracked]
-        read = dict.fromkeys(name for _, reads in entries for name in reads)  # each once, in order
-        arrays = [name for name in read if name in op.slots]
-        shapes = [name for name in read if name not in op.slots]
-        self.names = (*arrays, *shapes)
-        self.slots = [op.slots[name] for name in arrays]  # where they stand among all values
-        #: all values and their versions -> what a node keeps of them
-        self.keep = keeper(list(op.slots), arrays, [n.removesuffix("_shape") for n in shapes])
-        #: what a node keeps -> whether an array of it was changed in place since
-        self.changed = watcher(len(arrays), len(shapes))
-        #: for each tracked argument its derivative, as a function of g and of what is kept
-        self.derivatives = [
-            _reading(derivative, [self.names.index(name) for name in reads])
-            for derivative, reads in entries
-        ]
+OUTPUT = -1
 
 
-def _reading(derivative: Callable[..., Any], places: list[int]) -> Callable[..., Any]:
-    """Return ``lambda g, kept: derivative(g, kept[i], kept[j], ...)``, written out."""
-    kept = "".join(f", kept[{i}]" for i in places)
-    return eval(f"lambda g, kept: derivative(g{kept})", {"derivative": derivative})
+class Read(NamedTuple):
+    """Something that a formula reads.
+
+    Attributes:
+        name: what the formula calls it.
+        place: which argument of the op it is; OUTPUT for ``y``.
+        only_shape: whether the formula wants its shape, and not itself.
+    """
+
+    name: str
+    place: int
+    only_shape: bool
+
+
+class Derivative(NamedTuple):
+    """An entry of the table: the gradient for one argument of an op.
+
+    Attributes:
+        formula: returns that gradient, given ``g`` and what it reads.
+        names: the names of what it reads, in order.
+        reads: what it reads.
+    """
+
+    formula: Callable[..., Any]
+    names: tuple[str, ...]
+    reads: tuple[Read, ...]
 
 
 class Op:
-    """A function of arrays with its entries in the derivative table, read once, at import."""
+    """A function of arrays with its entries in the table, read once, at import.
 
-    def __init__(self, function: Callable[..., Any], derivatives: dict[str, Callable[..., Any]]):
-        self.function = function
-        self.name = function.__name__
-        signature = inspect.signature(function)
-        self.parameters = list(signature.parameters)
-        self.arity = len(self.parameters)
-        for name, parameter in signature.parameters.items():
-            if name == "y" or name.startswith("_"):
-                raise TypeError(
-                    f"{self.name}: an argument needs another name than {name!r} (y is the op's "
-                    "output, and names that begin with _ are taken)"
-                )
-            if parameter.kind > inspect.Parameter.POSITIONAL_OR_KEYWORD:
+    Attributes:
+        parameters: those of the function.
+        entries: by the names of the arguments that have one.
+        derivatives: the same in the order of the arguments; None for an argument without.
+        arity: how many arguments there are; None for any number.
+    """
+
+    def __init__(self, function: Callable[..., Any], formulas: dict[str, Callable[..., Any]]):
+        self.function, self.name = function, function.__name__
+        self.parameters = inspect.signature(function).parameters
+        for name, parameter in self.parameters.items():
+            if name == "y":
+                raise TypeError(f"{self.name}: y is the op's output, and no argument's name")
+            if parameter.kind > inspect.Parameter.VAR_POSITIONAL:
                 raise TypeError(f"{self.name}: an op's arguments are positional, {name} is not")
-        self.defaults = [p.default for p in signature.parameters.values()]
-        self.slots = {name: i for i, name in enumerate([*self.parameters, "y"])}
-        self.entries: dict[int, tuple[Callable[..., Any], tuple[str, ...]]] = {}
-        for argument, derivative in derivatives.items():
-            reads = tuple(inspect.signature(derivative).parameters)[1:]  # the first is g itself
-            for name in [argument, *(name.removesuffix("_shape") for name in reads)]:
-                if name not in self.slots:
-                    raise TypeError(f"{self.name} has no argument {name!r}: {self.parameters}")
-            self.entries[self.slots[argument]] = (derivative, reads)
-        self.plans: dict[int, Plan] = {}
+        self.any_number = any(p.kind == p.VAR_POSITIONAL for p in self.parameters.values())
+        self.arity = None if self.any_number else len(self.parameters)
+        self.entries: dict[str, Derivative] = {}
+        self.derivatives: Iterable[Derivative | None] = ()
+        for argument, formula in formulas.items():
+            self.enter(argument, formula)
 
-    def plan(self, tracked: int) -> Plan:
-        """Return the plan for the arguments whose bits are set in ``tracked``, made once each."""
-        arguments = [i for i in range(self.arity) if tracked >> i & 1]
-        if missing := [i for i in arguments if i not in self.entries]:
-            names = ", ".join(self.parameters[i] for i in missing)
-            raise TypeError(f"{self.name} has no derivative for {names}: detach() what is passed")
-        plan = self.plans[tracked] = Plan(self, arguments)
-        return plan
+    def enter(self, argument: str, formula: Callable[..., Any]) -> None:
+        """Put the formula for an argument into the table."""
+        of_each = self.any_number and argument == [*self.parameters][-1]
+        parameters = inspect.signature(formula(0) if of_each else formula).parameters
+        _, *names = parameters  # the first is g itself
+        places = {name: place for place, name in enumerate(self.parameters)} | {"y": OUTPUT}
+        arrays = [name.removesuffix("_shape") for name in names]
+        for name in [argument, *arrays]:
+            if name not in places:
+                raise TypeError(f"{self.name} has no argument {name!r}: {[*self.parameters]}")
+        reads = [Read(n, places[a], a != n) for n, a in zip(names, arrays, strict=True)]
+        self.entries[argument] = Derivative(formula, tuple(names), tuple(reads))
+        self.derivatives = [self.entries.get(name) for name in self.parameters]
+        if self.any_number:
+            self.derivatives = _OfAnyNumber(self.derivatives)
+
+
+
+class _OfAnyNumber:
+    """The derivatives of an op of any number of tensors: the last entry gives one for each."""
+
+    def __init__(self, derivatives: Sequence[Derivative | None]) -> None:
+        self.derivatives = derivatives
+
+    def __iter__(self) -> Iterator[Derivative | None]:
+        *first, last = self.derivatives
+        yield from first
+        for i in itertools.count():
+            yield last and last._replace(formula=last.formula(i))
 
 
 def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
@@ -118,7 +145,7 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
 
     Raises:
         TypeError: a derivative reads something that the function does not have; an argument is
-            called y, has a name that begins with an underscore, or cannot be given by position.
+            called y, or cannot be given by position.
 
     Examples:
         >>> import minigrad
@@ -133,21 +160,136 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         op = Op(function, derivatives)
-        call: Any = functools.update_wrapper(call_of(op), function)
-        call.op = op
-        return call
+        arity = op.arity
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if len(args) != arity or kwargs:
+                args = bind(op, args, kwargs)
+            return call(op, args)
+
+        run.op = op  # type: ignore[attr-defined]
+        return run  # type: ignore[return-value]
 
     return decorate
 
 
-_SPELLINGS = {other: name for name, other in OTHER_SPELLINGS.items()}
+def call(op: Op, args: Sequence[Any]) -> Any:
+    """Run an op on arrays or tensors, and record it.
+
+    Args:
+        op: an entry of the table.
+        args: all arguments of its function, by position.
+    """
+    # unwrap the tensors
+    values: list[Any] = []
+    sources: list[Node | TensorBase | None] = []
+    any_tensor = needed = False
+    for arg in args:
+        source = None
+        if isinstance(arg, TensorBase):
+            values.append(arg.array)
+            any_tensor = True
+            if arg._requires_grad:
+                source, needed = arg.grad_fn or arg, True
+        else:  # NumPy's scalars are strongly typed where Python's are not
+            values.append(arg.item() if isinstance(arg, np.generic) else arg)
+        sources.append(source)
+    if not any_tensor:
+        return op.function(*args)
+
+    # compute
+    try:
+        y = op.function(*values)
+    except (TypeError, ValueError):
+        if moved := _on_one_device(args, values):
+            return call(op, moved)
+        raise
+    if y.dtype is not FLOAT32 or type(y) is not np.ndarray:
+        y = _settled(y, values)
+
+    # wrap the result, and record where it came from
+    owns_memory = y.base is None and id(y) not in map(id, values)
+    storage = Storage() if owns_memory else _shared_storage(y, args)
+    if needed and op.entries and y.dtype.kind == "f" and modes.get()[-1]:
+        return wrap(y, True, _record(op, args, values, sources, y, storage), storage)
+    return wrap(y, False, None, storage)
 
 
-def numpy_keywords(function: F) -> F:
-    """Let a function of ``dim`` and ``keepdim`` take ``axis`` and ``keepdims`` too, as ops do."""
+def _record(
+    op: Op,
+    args: Sequence[Any],
+    values: Sequence[Any],
+    sources: list[Node | TensorBase | None],
+    y: Any,
+    storage: Storage,
+) -> Node:
+    """Return a node that keeps what the entries for the arguments with a source read."""
+    kept: dict[str, Any] = {}
+    flags: list[bytearray] = []
+    for derivative, source in zip(op.derivatives, sources):
+        if source is None:
+            continue
+        if derivative is None:
+            pairs = zip(op.parameters, sources)
+            names = ", ".join(n for n, s in pairs if s is not None and n not in op.entries)
+            raise TypeError(f"{op.name} has no derivative for {names}: detach() what is passed")
+        for name, place, only_shape in derivative.reads:
+            if name in kept:
+                continue
+            if place == OUTPUT:
+                value, flag = y, storage.stale
+            else:
+                value, arg = values[place], args[place]
+                flag = arg._storage.stale if isinstance(arg, TensorBase) else NEVER_STALE
+            if only_shape:
+                value, flag = np.shape(value), NEVER_STALE
+            kept[name] = value
+            flags.append(flag)
+    return Node(op, sources, kept, flags, y)
 
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **{_SPELLINGS.get(k, k): v for k, v in kwargs.items()})
 
-    return wrapper  # type: ignore[return-value]
+def _settled(y: Any, values: list[Any]) -> Any:
+    """Return a result as an array, and in float64 or float16 only if that came in."""
+    if isinstance(y, np.generic):  # what NumPy makes of 0-d arrays
+        y = np.asarray(y)
+    if y.dtype.kind == "f" and y.dtype != FLOAT32:
+        came_in = [getattr(value, "dtype", value) for value in values]  # or a dtype, asked for
+        if not any(isinstance(dtype, np.dtype) and dtype == y.dtype for dtype in came_in):
+            return y.astype(FLOAT32)
+    return y
+
+
+def _shared_storage(y: Any, args: Sequence[Any]) -> Storage:
+    """Return the storage of the tensor whose memory an op returned, or a new one if none is."""
+    for tensor in args:
+        if not isinstance(tensor, TensorBase):
+            continue
+        if y is tensor.array:
+            return tensor._storage
+        if _owner(y) is _owner(tensor.array):
+            tensor._storage.viewed = True
+            return tensor._storage
+    return Storage()
+
+
+def _owner(array: Any) -> Any:
+    """Return the array, or what else it is, that the memory of a view belongs to."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
+
+
+def _on_one_device(args: Sequence[Any], values: list[Any]) -> list[Any] | None:
+    """Return an op's arguments with tensors of one number on the GPU where the others are.
+
+    None means that all are where they should be.
+
+    Raises:
+        RuntimeError: the arrays live on several devices.
+    """
+    home = common_device(values)
+    strangers = [isinstance(a, TensorBase) and device_of(a.array) != home for a in args]
+    if not any(strangers):
+        return None
+    return [a.to(home) if s else a for a, s in zip(args, strangers, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,15 @@ import numpy as np
 from minigrad import autograd, ops
 from minigrad.device import device, device_of, fetch, is_array, move
 from minigrad.graph import TensorBase, result_type, wrap
+from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.inplace import write
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.table import differentiable
+
+
+def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """Return the operator of ``other * tensor``, given that of ``tensor * other``."""
+    return lambda self, other: op(other, self)
 
 
 @result_type
@@ -23,17 +29,14 @@ class Tensor(TensorBase):
 
     Attributes:
         array: the array itself, NumPy's or CuPy's: the engine's own slot. Changes made through it
-            are not noticed by the graph: use the in-place methods, or `data`.
-        grad: for a leaf, the gradient that ``backward()`` has accumulated; None before.
+            are not noticed by graphs: use the in-place methods, or `data`.
         grad_fn: the recorded op that made this tensor; None for a leaf.
     """
 
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        made = tensor(data, dtype=np.float32, requires_grad=requires_grad)
-        self.array, self.grad, self.grad_fn = made.array, None, None
-        self._requires_grad, self._version = requires_grad, made._version
+        self._become(tensor(data, dtype=np.float32, requires_grad=requires_grad))
 
     # ------------------------------------------------------------------ what it is
 
@@ -90,11 +93,71 @@ class Tensor(TensorBase):
 
     # ------------------------------------------------------------------ gradients
 
+    @property
+    def data(self) -> Tensor:
+        """A tensor of the same memory without history: changes of it are not noticed by graphs.
+
+        Set it to a tensor or an array, of any shape, and this tensor has that memory from then on.
+
+        Raises:
+            TypeError: it is set to something else.
+            RuntimeError: it is set to what is on another device, or to integers while this tensor
+                requires grad.
+        """
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, source: Any) -> None:
+        if not isinstance(source, Tensor) and not is_array(source):
+            raise TypeError(f"data is set to a Tensor or an array, not to a {type(source).__name__}")
+        fresh: Tensor = source if isinstance(source, Tensor) else wrap(source)
+        if fresh.device != self.device:
+            raise RuntimeError(
+                f"data on {fresh.device} was set to a tensor on {self.device}: use .to()"
+            )
+        if self._requires_grad and fresh.dtype.kind != "f":
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating-point, got "
+                f"{fresh.dtype}"
+            )
+        self.array, self._storage = fresh.array, fresh._storage
+
+    @property
+    def grad(self) -> Any:
+        """For a leaf, the gradient that ``backward()`` has added up; None before.
+
+        Set it to None, or to a tensor of the same shape, dtype and device.
+
+        Raises:
+            TypeError: it is set to something else.
+            RuntimeError: it is set to a tensor that does not fit, or to the tensor itself.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, g: Tensor | None) -> None:
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got grad of type "
+                f"{type(g).__name__}"
+            )
+        if g is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        for what in ("shape", "dtype", "device") if g is not None else ():
+            got, expected = getattr(g, what), getattr(self, what)
+            if got != expected:
+                raise RuntimeError(
+                    f"attempting to assign a gradient of {what} {got} to a tensor of {what} "
+                    f"{expected}. The two have to be the same"
+                )
+        self._grad = g
+
     def backward(
         self,
         gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Add the gradient of this tensor to the ``grad`` of every leaf that it depends on.
 
@@ -105,6 +168,7 @@ class Tensor(TensorBase):
                 of one element.
             retain_graph: keep what the graph has saved, for another pass. Default: create_graph.
             create_graph: record the derivative too, so that it can be differentiated again.
+            inputs: the only tensors whose ``grad`` is added to; by default all leaves.
 
         Raises:
             RuntimeError: the tensor does not require grad, or is no scalar and ``gradient`` is
@@ -117,11 +181,62 @@ class Tensor(TensorBase):
             >>> x.grad
             tensor([2., 4.])
         """
-        autograd.backward(self, gradient, retain_graph, create_graph)
+        autograd.backward(self, [gradient], retain_graph, create_graph, inputs)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Let a function be called with the gradient of this tensor, in each backward pass.
+
+        Several are called in the order in which they were registered. A hook that returns a tensor
+        puts it in the gradient's place.
+
+        Args:
+            hook: a function of the gradient, which it must not change in place.
+
+        Returns:
+            A handle; its ``remove()`` takes the hook away again.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+
+        Examples:
+            >>> x = tensor([1.0, 2.0], requires_grad=True)
+            >>> handle = x.register_hook(lambda g: g * 10)
+            >>> (x * x).sum().backward()
+            >>> x.grad
+            tensor([20., 40.])
+            >>> handle.remove()
+        """
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        return self._hooks().add(hook)
+
+    def retain_grad(self) -> None:
+        """Let this tensor have its ``grad`` after a backward pass, as leaves always do.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self.grad_fn is not None:
+            self._hooks().retain(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was asked for; always False for a leaf."""
+        hooks = self.grad_fn and self.grad_fn.hooks
+        return hooks is not None and hooks.retaining() is self
+
+    def _hooks(self) -> Hooks:
+        """Return where hooks are kept: in the node that made this tensor, or in the leaf itself."""
+        place = self.grad_fn or self
+        if place.hooks is None:
+            place.hooks = Hooks()
+        return place.hooks
 
     def detach(self) -> Tensor:
         """Return a tensor of the same memory without history: a change to one is seen in both."""
-        return wrap(self.array, version=self._version)
+        return wrap(self.array, storage=self._storage)
 
     clone = ops.clone
 
@@ -250,7 +365,20 @@ class Tensor(TensorBase):
     def __setitem__(self, index: Any, value: Any) -> None:
         write(self, ops.setitem, value, _plain_index(index, self.array), self.array)
 
+    def pow_(self, exponent: Any) -> Tensor:
+        """Raise to a power in place."""
+        return write(self, ops.pow, exponent)
+
+    def floor_divide_(self, other: Any) -> Tensor:
+        """Divide by ``other`` in place, and round down."""
+        return write(self, ops.floor_divide, other)
+
+    def remainder_(self, other: Any) -> Tensor:
+        """Replace by the remainder of a division by ``other``."""
+        return write(self, ops.remainder, other)
+
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+    __ipow__, __ifloordiv__, __imod__ = pow_, floor_divide_, remainder_
 
     # ------------------------------------------------------------------ operators
 
@@ -267,27 +395,9 @@ class Tensor(TensorBase):
     __eq__, __ne__ = ops.eq, ops.ne
     __hash__ = object.__hash__  # equality is by element, identity is what dictionaries go by
 
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.sub(other, self)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.mul(other, self)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.div(other, self)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return ops.floor_divide(other, self)
-
-    def __rmod__(self, other: Any) -> Any:
-        return ops.remainder(other, self)
-
-    def __rpow__(self, other: Any) -> Any:
-        return ops.pow(other, self)
-
+    __radd__, __rsub__, __rmul__ = _reflected(ops.add), _reflected(ops.sub), _reflected(ops.mul)
+    __rtruediv__, __rfloordiv__ = _reflected(ops.div), _reflected(ops.floor_divide)
+    __rmod__, __rpow__, __rmatmul__ = map(_reflected, (ops.remainder, ops.pow, ops.matmul))
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     # ------------------------------------------------------------------ functions as methods
@@ -463,9 +573,8 @@ def _without_tensors(data: Any) -> Any:
 
 def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool, grad: Tensor | None) -> Tensor:
     made = cls.__new__(cls)
-    fresh: Tensor = wrap(data, requires_grad)
-    made.array, made.grad, made.grad_fn = fresh.array, grad, None
-    made._requires_grad, made._version = requires_grad, fresh._version
+    made._become(wrap(data, requires_grad))
+    made._grad = grad
     return made
 
 

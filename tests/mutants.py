@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import copy
 import importlib
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +48,10 @@ class Formula:
     Attributes:
         module: its file, relative to the repository.
         owner: the function that has the entry, mostly an op; or the function itself.
-        entry: the argument that the derivative is for, or "each"; "" for a function.
+        entry: the argument that the derivative is for; "" for a function.
         node: its syntax tree.
         arrays: the names that its names may be mistaken for.
-        outer: the function that the entry is made within, where it does not stand in a decorator.
+        outer: the ``lambda i: ...`` that the entry is the result of, if there is one.
     """
 
     module: str
@@ -60,7 +59,7 @@ class Formula:
     entry: str
     node: ast.Lambda | ast.FunctionDef
     arrays: tuple[str, ...]
-    outer: ast.FunctionDef | None = None
+    outer: ast.Lambda | None = None
 
     def __str__(self) -> str:
         return f"{self.owner}, {self.entry}" if self.entry else self.owner
@@ -92,19 +91,14 @@ class Mutant:
         namespace, owner = vars(importlib.import_module(name)), self.formula.owner
         namespace["_transposed"] = _transposed
         if self.source.startswith("lambda"):
-            entry = eval(self.source, namespace)
-            reads = tuple(inspect.signature(entry).parameters)[1:]
-            op = namespace[owner].op
-            op.entries[op.slots[self.formula.entry]] = (entry, reads)
-            op.plans.clear()
+            namespace[owner].op.enter(self.formula.entry, eval(self.source, namespace))
             return
         right = namespace[owner]
         exec(self.source, namespace)
         for op in [f.op for f in namespace.values() if hasattr(f, "op")]:
-            for slot, (entry, reads) in op.entries.items():
-                if entry is right:  # it stands in the table by its name
-                    op.entries[slot] = (namespace[owner], reads)
-                    op.plans.clear()
+            for argument, derivative in [*op.entries.items()]:
+                if derivative.formula is right:  # it stands in the table by its name
+                    op.enter(argument, namespace[owner])
 
 
 def _transposed(t: Any) -> Any:
@@ -125,10 +119,11 @@ def formulas(module: str) -> list[Formula]:
         for entry, value in table.items():
             node = _written_out(functions[value.id]) if isinstance(value, ast.Name) else value
             assert isinstance(node, ast.Lambda)
-            found.append(Formula(module, name, entry, node, (*table, "g", "y")))
-        for inner in [n for part in _computed(function) for n in ast.walk(part)]:
-            if isinstance(inner, ast.Lambda) and inner.args.args[0].arg == "g":
-                found.append(Formula(module, name, "each", inner, (), outer=function))
+            if node.args.args[0].arg == "i":  # of any number of tensors, the derivative for each
+                assert isinstance(node.body, ast.Lambda)
+                found.append(Formula(module, name, entry, node.body, (), outer=node))
+            else:
+                found.append(Formula(module, name, entry, node, (*table, "g", "y")))
     called: list[str] = []
     while more := [n for f in found for n in _helpers(f.node, functions) if n not in called]:
         called += more[:1]

@@ -18,7 +18,7 @@ def leaf(values, dtype=np.float64):
 
 def count(tensor):
     """How often the storage of the tensor was changed."""
-    return tensor._version.count
+    return tensor._version
 
 
 def set_at(index, value=None):
@@ -29,9 +29,9 @@ def set_at(index, value=None):
     return change
 
 
-def augmented(symbol):
+def augmented(symbol, by="w"):
     scope = {}
-    exec(f"def change(t, w):\n    t {symbol}= w\n    return t", scope)
+    exec(f"def change(t, w):\n    t {symbol}= {by}\n    return t", scope)
     return scope["change"]
 
 
@@ -57,6 +57,10 @@ CHANGES = {
     "-=": augmented("-"),
     "*=": augmented("*"),
     "/=": augmented("/"),
+    "**= 2": augmented("**", "2"),
+    "pow_": lambda t, w: t.pow_(2),
+    "%= 2": augmented("%", "2"),
+    "remainder_": lambda t, w: t.remainder_(3),
     "t[...] = w": set_at(...),
     "t[0] = w[1]": set_at(0, lambda w: w[1]),
     "t[:, 1] = w[:, 0]": set_at((slice(None), 1), lambda w: w[:, 0]),
@@ -656,11 +660,24 @@ def test_integers_take_what_is_assigned_or_copied_without_history():
     assert t.tolist() == [[3, 6, -3], [3, 6, -3]]
 
 
-def test_operators_without_a_form_in_place_make_a_new_tensor():
+def test_what_an_op_without_a_derivative_leaves_is_a_constant():
+    x = leaf(X)
+    y = x * 3
+    alias = y.array
+    y //= 2
+    assert y.array is alias
+    assert (alias == X * 3 // 2).all()
+    assert (y.requires_grad, y.grad_fn) == (False, None)
+    z = x * 3
+    z.floor_divide_(2)
+    (z + x).sum().backward()
+    assert (x.grad.array == 1).all()
+
+
+def test_an_operator_without_a_form_in_place_makes_a_new_tensor():
     x = leaf(X)
     y = x
-    y **= 2
     y @= mg.tensor(W.T)
     assert y is not x
     assert (x.array == X).all()
-    assert y.grad_fn.name == "MatmulBackward"
+    assert y.grad_fn.name() == "MatmulBackward"

@@ -26,9 +26,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        source = as_tensor(data)
-        self.array, self.grad, self.grad_fn = source.array, None, None
-        self._version, self._requires_grad = source._version, False
+        self._become(as_tensor(data).detach())
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 
 from minigrad.ops.arithmetic import maximum, minimum
 from minigrad.ops.shape import take_along_dim
-from minigrad.table import differentiable, numpy_keywords
+from minigrad.spellings import numpy_keywords
+from minigrad.table import differentiable
 
 Dim: TypeAlias = int | Sequence[int] | None  # None: all dimensions
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.device import add_at
-from minigrad.table import differentiable, numpy_keywords
+from minigrad.spellings import numpy_keywords
+from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, x_shape: g.reshape(x_shape))
@@ -130,24 +129,14 @@ def _along(shape: Sequence[int], indices: Any, dim: int) -> tuple[Any, ...]:
     return (*grid[:dim], indices, *grid[dim + 1 :])
 
 
-@functools.cache
-def _join(count: int) -> Callable[..., Any]:
-    """Return the op that concatenates ``count`` arrays: an argument, and a derivative, for each."""
-
-    def concatenate(*args: Any) -> Any:
-        return np.concatenate(args[:count], axis=args[count])
-
-    def part(i: int) -> Callable[..., Any]:
-        return lambda g, along, ends: getitem(
-            g, (*[slice(None)] * along, slice(ends[i], ends[i + 1]), ...)
-        )
-
-    names = [f"x{i}" for i in range(count)]
-    parameter = functools.partial(inspect.Parameter, kind=inspect.Parameter.POSITIONAL_ONLY)
-    concatenate.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter(name) for name in [*names, "along", "ends"]]
+@differentiable(
+    tensors=lambda i: lambda g, dim, ends: getitem(
+        g, (*[slice(None)] * dim, slice(ends[i], ends[i + 1]), ...)
     )
-    return differentiable(**{name: part(i) for i, name in enumerate(names)})(concatenate)
+)
+def _concatenate(dim: int, ends: Sequence[int], *tensors: Any) -> Any:
+    """Return the tensors joined along ``dim``; the i-th fills places ``ends[i]`` to ``ends[i+1]``."""
+    return np.concatenate(tensors, axis=dim)
 
 
 @numpy_keywords
@@ -161,7 +150,7 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise ValueError("concatenate: expected a non-empty list of Tensors")
     dim = _axis(dim, tensors[0].ndim)
     ends = list(itertools.accumulate((t.shape[dim] for t in tensors), initial=0))
-    return _join(len(tensors))(*tensors, dim, ends)
+    return _concatenate(dim, ends, *tensors)
 
 
 @numpy_keywords

@@ -93,7 +93,7 @@ class SGD(Optimizer):
             group["maximize"],
         )
         for i, p in enumerate(moving):
-            p._version.change()
+            p._storage.change()
             if buffers is not None and fresh[i]:
                 self.state.setdefault(p, {})["momentum_buffer"] = wrap(buffers[i])
 

@@ -194,7 +194,7 @@ class Builder:
         So that minigrad can follow the change, and an engine without memory can take it for a new
         tensor under the old name.
         """
-        storages = [register._version for register in self.registers]
+        storages = [register._storage for register in self.registers]
         self.frozen = [
             i
             for i, storage in enumerate(storages)
