@@ -142,10 +142,10 @@ class Generator:
             p: 0 to 1.
             device: where to draw it, and leave it; it is the same mask everywhere.
         """
-        if device.type != "cpu":
-            keep, draw = self.mask_to_draw(shape, p, device)
-            return kernels.keep_mask(launch, keep, *draw)
         n, threshold = math.prod(shape), round(float(p) * 2**32)
+        if device.type != "cpu":
+            keep = empty(shape, np.bool_, device)
+            return kernels.keep_mask(launch, keep, self._pass((n + 7) // 8), threshold)
         high, low = divmod(threshold, 2**24)  # high is 256, which no byte reaches, for p = 1
         upper, lower = self.mask_numbers(n)
         if low == 0:
@@ -156,21 +156,6 @@ class Generator:
         if len(ties):
             keep[ties] = lower(ties) >= low
         return keep.reshape(shape)
-
-    def mask_to_draw(self, shape: Sequence[int], p: float, device: device = CPU) -> tuple[Any, Any]:
-        """Take a mask's numbers from the stream, and leave the drawing to what applies the mask.
-
-        Args:
-            shape, p, device: as for `keep_mask`.
-
-        Returns:
-            On the host a mask, drawn, and None. On a GPU memory that is yet to be filled, and the
-            state and threshold to fill it from: `minigrad.ops.masked_scale` does both in a launch.
-        """
-        if device.type == "cpu":
-            return self.keep_mask(shape, p), None
-        state = self._pass((math.prod(shape) + 7) // 8)
-        return empty(shape, np.bool_, device), (state, round(float(p) * 2**32))
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"

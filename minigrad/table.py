@@ -201,10 +201,10 @@ def call(op: Op, args: Sequence[Any]) -> Any:
     # compute
     try:
         y = op.function(*values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
         if moved := _on_one_device(args, values):
             return call(op, moved)
-        raise
+        raise _in_pytorchs_words(error, values) from error
     if y.dtype is not FLOAT32 or type(y) is not np.ndarray:
         y = _settled(y, values)
 
@@ -247,6 +247,22 @@ def _record(
             kept[name] = value
             flags.append(flag)
     return Node(op, sources, kept, flags, y)
+
+
+def _in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
+    """Return an error as PyTorch puts it, if NumPy could not broadcast two arrays; or the same."""
+    if "could not be broadcast" not in str(error):
+        return error
+    shapes = [np.shape(v) for v in values if hasattr(v, "shape")]
+    for a, b in itertools.combinations(shapes, 2):
+        for back in range(1, min(len(a), len(b)) + 1):
+            if 1 != a[-back] != b[-back] != 1:
+                return RuntimeError(
+                    f"The size of tensor a ({a[-back]}) must match the size of tensor b "
+                    f"({b[-back]}) at non-singleton dimension {max(len(a), len(b)) - back}: "
+                    f"shapes {a} and {b} do not broadcast"
+                )
+    return RuntimeError(str(error))
 
 
 def _settled(y: Any, values: list[Any]) -> Any:

@@ -479,10 +479,18 @@ class Tensor(TensorBase):
         return bool(self.item())
 
     def __float__(self) -> Any:
-        return float(self.item())
+        return float(self._number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
+
+    def _number(self) -> Any:
+        if self.array.size != 1:  # matplotlib, among others, tries, and expects a ValueError
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars, this one has shape "
+                f"{self.shape}"
+            )
+        return self.item()
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iub":

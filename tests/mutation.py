@@ -39,6 +39,7 @@ TESTS = {
     "minigrad/ops/arithmetic.py": "tests/ops/test_arithmetic.py",
     "minigrad/ops/elementwise.py": "tests/ops/test_elementwise.py",
     "minigrad/ops/linalg.py": "tests/ops/test_linalg.py",
+    "minigrad/ops/cross_entropy.py": "tests/ops/test_cross_entropy.py",
     "minigrad/ops/neural.py": "tests/ops/test_neural_ops.py",
     "minigrad/ops/reduction.py": "tests/ops/test_reduction.py",
     "minigrad/ops/shape.py": "tests/ops/test_shape.py",

@@ -66,7 +66,7 @@ def test_an_op_may_take_any_number_of_tensors() -> None:
 
 
 def test_a_call_is_seen_in_a_traceback() -> None:
-    with pytest.raises(ValueError, match="could not be broadcast") as failure:
+    with pytest.raises(RuntimeError, match=r"size of tensor a \(2\) must match") as failure:
         ops.mul(minigrad.ones(2), minigrad.ones(3))
     lines = "".join(traceback.format_exception(failure.value))
     assert "y = op.function(*values)" in lines

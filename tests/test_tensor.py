@@ -222,8 +222,10 @@ def test_item_and_tolist_give_python_numbers(value, kind):
 @pytest.mark.parametrize("shape", [(0,), (2,), (2, 3)])
 def test_item_needs_exactly_one_element(shape):
     t = mg.zeros(shape)
-    for convert in (mg.Tensor.item, float, int):
-        with pytest.raises(RuntimeError, match=f"{t.numel()} elements cannot be converted"):
+    with pytest.raises(RuntimeError, match=f"{t.numel()} elements cannot be converted"):
+        t.item()
+    for convert in (float, int):  # a ValueError, which matplotlib relies on
+        with pytest.raises(ValueError, match="only one element tensors can be converted"):
             convert(t)
 
 
@@ -765,7 +767,7 @@ def test_a_wrong_shape_is_refused():
     t = mg.tensor(X)
     with pytest.raises(ValueError, match=r"cannot reshape array of size 6 into shape \(4,2\)"):
         t.reshape(4, 2)
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(RuntimeError, match=r"tensor a \(3\) must match .* tensor b \(4\) .* dimension 1"):
         t + mg.ones(4)
     with pytest.raises(IndexError, match="Dimension out of range"):
         t.transpose(0, 2)

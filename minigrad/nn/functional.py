@@ -14,7 +14,7 @@ from minigrad.device import device_of
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
-from minigrad.ops.neural import check_labels, check_reduction, class_dim, class_shares
+from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim, class_shares
 from minigrad.random import Generator, default_generator
 
 __all__ = [
@@ -41,8 +41,13 @@ def checked_probability(p: float) -> float:
 
     Raises:
         ValueError: it is outside [0, 1], or NaN.
+        TypeError: it is no number.
     """
-    if not 0 <= p <= 1:  # put so, this refuses NaN too
+    try:
+        possible = 0 <= p <= 1  # put so, this refuses NaN too
+    except TypeError:
+        raise TypeError(f"dropout probability has to be a number, but got {p!r}") from None
+    if not possible:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     return float(p)
 
@@ -81,7 +86,8 @@ def dropout(
 
     Raises:
         ValueError: p is outside [0, 1], or NaN; the mask does not fit.
-        TypeError: the input is not floating-point; the mask is not boolean.
+        TypeError: the input is not floating-point; the mask is not boolean; p is no number,
+            ``training`` no boolean, ``generator`` no Generator.
 
     Source:
         Hinton et al., "Improving neural networks by preventing co-adaptation of feature
@@ -97,24 +103,27 @@ def dropout(
         True
     """
     p = checked_probability(p)
+    if not isinstance(training, bool | np.bool_):
+        raise TypeError(f"dropout's training has to be True or False, but got {training!r}")
+    if generator is not None and not isinstance(generator, Generator):
+        raise TypeError(f"dropout's generator has to be a minigrad.Generator, but got {generator!r}")
     if not training or (p == 0 and mask is None):
         return input
     if input.dtype.kind != "f":
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
-    draw = None
     if mask is not None:
         keep = _checked_mask(mask, input.shape)
-    elif p == 1:
+    elif p == 1:  # nothing is drawn
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
-        drawn = (generator or default_generator).mask_to_draw
-        keep, draw = drawn(input.shape, p, device_of(_array(input)))
+        keep = (generator or default_generator).keep_mask(input.shape, p, device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
-        return ops.masked_scale(input, keep, scale, None, draw)
+        return ops.masked_scale(input, keep, scale)
     if isinstance(input, TensorBase):
-        return write(input, ops.masked_scale, keep, scale, input.array, draw)
-    return ops.masked_scale(input, keep, scale, input, draw)
+        return write(input, ops.masked_scale, keep, scale)
+    input[...] = ops.masked_scale(input, keep, scale)
+    return input
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
@@ -147,7 +156,7 @@ def cross_entropy(
         target: class indices from 0 to C - 1 in the shape of ``input`` without C; or probabilities
             in the shape of ``input``, floating-point.
         weight: (C,), a factor for each class.
-        ignore_index: the class index of examples that do not count.
+        ignore_index: the class index of examples that do not count; not with probabilities.
         reduction: ``"none"`` for the losses, ``"sum"``, or ``"mean"``: for class indices weighted
             by ``weight``, for probabilities over the examples.
         label_smoothing: ε from 0 to 1: the target becomes (1 - ε) q + ε/C.
@@ -158,20 +167,30 @@ def cross_entropy(
     Raises:
         IndexError: a class index is out of range.
         ValueError: shapes do not fit; an unknown reduction; smoothing out of range.
+        RuntimeError: a class to ignore, with probabilities.
     """
     check_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.dtype.kind == "f":
+        if tuple(target.shape) != tuple(input.shape) and target.ndim == input.ndim - 1:
+            raise RuntimeError(
+                f"expected class indices as integers, got {target.dtype}: use target.long()"
+            )
+        if ignore_index >= 0:
+            raise RuntimeError(
+                f"ignore_index={ignore_index} is for class indices, and the target is "
+                "floating-point, so it holds probabilities: for class indices, use target.long()"
+            )
         _check_shapes("probabilities", target.shape, input.shape)
         q, dim = target, class_dim(input)
         classes = input.shape[dim]
-        if label_smoothing:
+        if label_smoothing and classes:
             q = q * (1 - label_smoothing) + label_smoothing / classes
         if weight is not None:
             _check_shapes("a weight for each class", weight.shape, (classes,))
             q = q * _per_class(weight, input.ndim, dim)
-        count: Any = math.prod(input.shape) / classes
+        count: Any = math.prod(input.shape) / max(classes, 1)
         return _reduce(ops.softmax_cross_entropy(input, q, dim), reduction, count)
     _check_classification(input, target, weight)
     options = ignore_index, label_smoothing, reduction

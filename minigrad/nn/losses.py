@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
-from minigrad.ops.neural import check_reduction
+from minigrad.ops.cross_entropy import check_reduction
 from minigrad.tensor import Tensor
 
 

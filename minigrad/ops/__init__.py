@@ -6,12 +6,13 @@ from minigrad.ops.arithmetic import (
     add, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, div, eq, floor_divide, ge, gt, le,
     lt, maximum, minimum, mul, ne, neg, pow, remainder, sub,
 )
+from minigrad.ops.cross_entropy import class_cross_entropy, softmax_cross_entropy
 from minigrad.ops.elementwise import (
     abs, cast, clamp, clone, cos, exp, expm1, floor, log, log1p, overwrite, relu, sigmoid, sign,
     sin, sqrt, tanh, where,
 )
 from minigrad.ops.linalg import linear, matmul
-from minigrad.ops.neural import class_cross_entropy, masked_scale, softmax_cross_entropy
+from minigrad.ops.neural import masked_scale
 from minigrad.ops.reduction import (
     all, amax, amin, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, softmax, std,
     sum, var,

@@ -94,7 +94,7 @@ def cross_entropy_backward(
     options = weight if exists(weight) else None, *counting(scalars), reduction
     dim = 0 if x.ndim == 1 else 1
     wrong = (labels != options[1]) & ((labels < 0) | (labels >= x.shape[dim]))
-    function = body(ops.neural._class_cross_entropy_gradient)
+    function = body(ops.cross_entropy._class_cross_entropy_gradient)
     if wrong.any():
         function = cross_entropy.cross_entropy_backward_in_numpy
     dx[...] = function(g, x, labels, *options)

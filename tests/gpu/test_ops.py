@@ -15,6 +15,7 @@ from tests.ops import (
     test_arithmetic,
     test_elementwise,
     test_linalg,
+    test_cross_entropy,
     test_neural_ops,
     test_reduction,
     test_shape,
@@ -33,7 +34,7 @@ from tests.reference import (
 
 MODULES = (
     *(test_arithmetic, test_elementwise, test_linalg),
-    *(test_neural_ops, test_reduction, test_shape),
+    *(test_cross_entropy, test_neural_ops, test_reduction, test_shape),
 )
 FRAMEWORKS = (DEVICE_FRAMEWORK, HOST_FRAMEWORK)
 examples = settings(

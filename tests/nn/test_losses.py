@@ -286,11 +286,29 @@ def test_labels_of_a_wrong_shape_are_refused_with_both_shapes(
         getattr(F, name)(mg.ones(logits), mg.zeros(labels, dtype=np.int64))
 
 
-@pytest.mark.parametrize("shape", [(2,), (2, 4), (3, 2), (2, 3, 1)])
+@pytest.mark.parametrize("shape", [(2, 4), (3, 2), (2, 3, 1)])
 def test_probabilities_of_a_wrong_shape_are_refused_with_both_shapes(shape: Any) -> None:
     message = f"expected probabilities of shape (2, 3), got {shape}"
     with pytest.raises(ValueError, match=re.escape(message)):
         F.cross_entropy(mg.ones(2, 3), mg.zeros(shape))
+
+
+def test_labels_in_floating_point_are_refused_with_what_to_do() -> None:
+    with pytest.raises(RuntimeError, match=r"class indices as integers, got float32: .*\.long\(\)"):
+        F.cross_entropy(mg.ones(2, 3), mg.tensor([0.0, 1.0]))
+
+
+def test_a_class_to_ignore_is_refused_with_probabilities_as_in_pytorch() -> None:
+    for m in mg, pytest.importorskip("torch"):
+        x, q = m.ones(2, 3), m.ones(2, 3) / 3
+        with pytest.raises(RuntimeError, match="ignore_index"):
+            m.nn.functional.cross_entropy(x, q, ignore_index=0)
+        assert m.nn.functional.cross_entropy(x, q, ignore_index=-1).item() > 0
+
+
+def test_the_mean_over_no_class_is_nan_as_in_pytorch() -> None:
+    for m in mg, pytest.importorskip("torch"):
+        assert math.isnan(m.nn.functional.cross_entropy(m.ones(5, 0), m.ones(5, 0)).item())
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,), (4,), (3, 1), ()])
