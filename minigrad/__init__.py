@@ -5,7 +5,7 @@ Reading order of the source: table, ops/, graph, autograd, tensor, random, nn/, 
 
 import numpy as _np
 
-from minigrad import cuda, nn, ops, optim, random, utils
+from minigrad import autograd, cuda, nn, ops, optim, random, utils
 from minigrad.autograd import grad
 from minigrad.creation import (
     arange,
@@ -21,7 +21,13 @@ from minigrad.creation import (
     zeros_like,
 )
 from minigrad.device import device
-from minigrad.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from minigrad.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from minigrad.ops import *  # noqa: F403  (every op is a function of this namespace)
 from minigrad.ops import clamp as clip
 from minigrad.ops import concatenate as cat
@@ -53,14 +59,14 @@ int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 
-__all__ = ["cuda", "nn", "ops", "optim", "random", "utils"]
+__all__ = ["autograd", "cuda", "nn", "ops", "optim", "random", "utils"]
 __all__ += ops.__all__
 __all__ += ["cat", "clip", "view"]
 __all__ += ["Tensor", "as_tensor", "device", "from_numpy", "load", "save", "tensor"]
 __all__ += ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like"]
 __all__ += ["zeros", "zeros_like"]
 __all__ += ["differentiable", "enable_grad", "grad", "is_grad_enabled", "no_grad"]
-__all__ += ["set_grad_enabled"]
+__all__ += ["inference_mode", "set_grad_enabled"]
 __all__ += ["Generator", "bernoulli", "fork_rng", "initial_seed", "manual_seed", "rand"]
 __all__ += ["randint", "randn", "randperm"]
 __all__ += ["double", "float", "float16", "float32", "float64", "half"]

@@ -8,8 +8,8 @@ what was kept for them, and then lets that go.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 import operator
+from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -52,7 +52,9 @@ def backward(
     wanted = None if inputs is None else {x.grad_fn or x: x for x in _listed(inputs)}
     found = _walk(seeds, wanted, retain_graph, create_graph)
     for place, g in found.items():
-        tensor = place if wanted is None else wanted[place]
+        tensor: Any = place if wanted is None else wanted[place]
+        if wanted is not None and tensor.retains_grad:
+            continue  # its hook has seen to it
         if tensor._grad is None:
             tensor._grad = g if create_graph else wrap(g)
         elif create_graph:
@@ -206,7 +208,8 @@ def _walk(
             if useful is not None and useful.isdisjoint(node.sources):
                 continue
             saved = node.saved_with_history if create_graph else node.saved
-            for derivative, source in zip(node.op.derivatives, node.sources):
+            source: Any
+            for derivative, source in zip(node.op.derivatives, node.sources):  # noqa: B905
                 if source is None or (useful is not None and source not in useful):
                     continue
                 piece = derivative.formula(g, *map(saved.get, derivative.names))
@@ -222,7 +225,7 @@ def _walk(
                 else:
                     grads[source] = _copy(piece) if _may_share(piece, g, saved) else piece
             if saved and not retain:
-                node.kept, node.flags = None, ()
+                node.let_go()
         for leaf, g in grads.items():
             if wanted is None or leaf in wanted:
                 found[leaf] = g if leaf.hooks is None else _run_hooks(leaf, g)
@@ -257,10 +260,12 @@ def _fit(g: Any, like: Any, node: Node) -> Any:
 
 
 def _run_hooks(place: Any, g: Any) -> Any:
-    """Return the gradient that a tensor's hooks leave: in their eyes a tensor, here as it came."""
-    if isinstance(g, TensorBase):
-        return place.hooks.run(g)
-    return _copy(place.hooks.run(wrap(g)).array)
+    """Return the gradient that hooks leave: they see a tensor, the walk gets back what it has."""
+    given = g if isinstance(g, TensorBase) else wrap(g)
+    result = place.hooks.run(given)
+    if result is given:
+        return g
+    return _copy(result if given is g else result.array)  # what a hook returns is its own
 
 
 def _may_share(piece: Any, g: Any, saved: dict[str, Any]) -> bool:
@@ -270,5 +275,5 @@ def _may_share(piece: Any, g: Any, saved: dict[str, Any]) -> bool:
 
 
 def _copy(g: Any) -> Any:
-    """Return a gradient in memory of its own."""
-    return g.clone() if isinstance(g, TensorBase) else g.copy()
+    """Return a gradient, a tensor or an array, in memory of its own."""
+    return g.clone() if hasattr(g, "clone") else g.copy()

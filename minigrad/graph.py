@@ -1,9 +1,9 @@
 """The graph: what a recorded op leaves behind, and what the engine asks of a tensor.
 
-A `Node` stands for one op that was run. It knows where the op's arguments came from, since gradients
-go back there, and it keeps by name what the formulas of its derivatives read by name. Beside each
-array it keeps a flag that any change in place sets; backward checks the flag before it uses the
-array.
+A `Node` stands for one op that was run. It knows where the op's arguments came from, since
+gradients go back there, and it keeps by name what the formulas of its derivatives read by name.
+Beside each array it keeps a flag that any change in place sets; backward checks the flag before it
+uses the array.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ class Node:
         y: Array,
     ) -> None:
         self.seq = next(_count)
-        self.op, self.sources, self.kept, self.flags = op, tuple(sources), kept, tuple(flags)
+        self.op, self.sources = op, tuple(sources)
+        self.kept: dict[str, Any] | None = kept
+        self.flags: tuple[bytearray, ...] = tuple(flags)
         self.shape, self.dtype = y.shape, y.dtype
         self.hooks: Hooks | None = None
 
@@ -170,7 +172,7 @@ class Node:
         """
         return tuple(
             (AccumulateGrad(s) if isinstance(s, TensorBase) else s, 0)
-            for s, derivative in zip(self.sources, self.op.derivatives)
+            for s, derivative in zip(self.sources, self.op.derivatives, strict=False)
             if derivative is not None
         )
 
@@ -202,7 +204,7 @@ class Node:
         """The same as tensors that know where they came from: derivatives of these are recorded."""
         saved = dict(self.saved)
         flags = dict(zip(saved, self.flags, strict=True))
-        for name, source in [*zip(self.op.parameters, self.sources), ("y", self)]:
+        for name, source in [*zip(self.op.parameters, self.sources, strict=False), ("y", self)]:
             if name not in saved or source is None:
                 continue
             if isinstance(source, Node):
@@ -216,6 +218,10 @@ class Node:
                     "saved: a derivative of the derivative would mix both"
                 )
         return saved
+
+    def let_go(self) -> None:
+        """Free what is kept."""
+        self.kept, self.flags = None, ()
 
     def keep_instead(self, array: Array, other: Array, stale: bytearray) -> None:
         """Keep ``other``, with its flag, wherever ``array`` is kept."""

@@ -117,7 +117,6 @@ class Op:
             self.derivatives = _OfAnyNumber(self.derivatives)
 
 
-
 class _OfAnyNumber:
     """The derivatives of an op of any number of tensors: the last entry gives one for each."""
 
@@ -227,11 +226,11 @@ def _record(
     """Return a node that keeps what the entries for the arguments with a source read."""
     kept: dict[str, Any] = {}
     flags: list[bytearray] = []
-    for derivative, source in zip(op.derivatives, sources):
+    for derivative, source in zip(op.derivatives, sources):  # noqa: B905
         if source is None:
             continue
         if derivative is None:
-            pairs = zip(op.parameters, sources)
+            pairs = zip(op.parameters, sources, strict=False)
             names = ", ".join(n for n, s in pairs if s is not None and n not in op.entries)
             raise TypeError(f"{op.name} has no derivative for {names}: detach() what is passed")
         for name, place, only_shape in derivative.reads:

@@ -109,7 +109,9 @@ class Tensor(TensorBase):
     @data.setter
     def data(self, source: Any) -> None:
         if not isinstance(source, Tensor) and not is_array(source):
-            raise TypeError(f"data is set to a Tensor or an array, not to a {type(source).__name__}")
+            raise TypeError(
+                f"data is set to a Tensor or an array, not to a {type(source).__name__}"
+            )
         fresh: Tensor = source if isinstance(source, Tensor) else wrap(source)
         if fresh.device != self.device:
             raise RuntimeError(
@@ -224,7 +226,7 @@ class Tensor(TensorBase):
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was asked for; always False for a leaf."""
-        hooks = self.grad_fn and self.grad_fn.hooks
+        hooks = None if self.grad_fn is None else self.grad_fn.hooks
         return hooks is not None and hooks.retaining() is self
 
     def _hooks(self) -> Hooks:

@@ -767,7 +767,9 @@ def test_a_wrong_shape_is_refused():
     t = mg.tensor(X)
     with pytest.raises(ValueError, match=r"cannot reshape array of size 6 into shape \(4,2\)"):
         t.reshape(4, 2)
-    with pytest.raises(RuntimeError, match=r"tensor a \(3\) must match .* tensor b \(4\) .* dimension 1"):
+    with pytest.raises(
+        RuntimeError, match=r"tensor a \(3\) must match .* tensor b \(4\) .* dimension 1"
+    ):
         t + mg.ones(4)
     with pytest.raises(IndexError, match="Dimension out of range"):
         t.transpose(0, 2)

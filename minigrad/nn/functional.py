@@ -106,7 +106,9 @@ def dropout(
     if not isinstance(training, bool | np.bool_):
         raise TypeError(f"dropout's training has to be True or False, but got {training!r}")
     if generator is not None and not isinstance(generator, Generator):
-        raise TypeError(f"dropout's generator has to be a minigrad.Generator, but got {generator!r}")
+        raise TypeError(
+            f"dropout's generator has to be a minigrad.Generator, but got {generator!r}"
+        )
     if not training or (p == 0 and mask is None):
         return input
     if input.dtype.kind != "f":

@@ -7,9 +7,9 @@ For class indices, without options, the loss of an example is four lines::
     losses = -picked.squeeze(1)
     loss = losses.mean()
 
-That needs a node and an array of the logits' size for each line. `class_cross_entropy` is the same as
-one op: it keeps only the logits and labels, its gradient is softmax - one_hot, and it saves about
-5 % of a training step. The price is that its second derivatives are written by hand.
+That needs a node and an array of the logits' size for each line. `class_cross_entropy` is the same
+as one op: it keeps only the logits and labels, its gradient is softmax - one_hot, and it saves
+about 5 % of a training step. The price is that its second derivatives are written by hand.
 `test_class_cross_entropy_is_its_definition` (tests/ops/test_cross_entropy.py) holds the two equal,
 with their derivatives up to the third order.
 """
@@ -241,7 +241,8 @@ def class_shares(
     """Return each class's share q in each example's loss, and what a mean divides by.
 
     q_c = weight_c ((1 - ε) [c = label] + ε/C), and 0 everywhere if the label is ignored: an array
-    in the shape of x, in a dtype that holds sums. The divisor is the sum of the weights of the labels that count.
+    in the shape of x, in a dtype that holds sums. The divisor is the sum of the weights of the
+    labels that count.
     """
     dim, classes = class_dim(x), x.shape[class_dim(x)]
     by_class = [-1 if i == dim else 1 for i in range(x.ndim)]

@@ -13,7 +13,7 @@ from minigrad.table import differentiable
 
 @differentiable(x=lambda g, keep, scale: masked_scale(g, keep, scale))  # the forward's own mask
 @fused(kernels.masked_scale)
-def masked_scale(x: Any, keep: Any, scale: float) -> Any:
+def masked_scale(x: Any, keep: Any, scale: Any) -> Any:
     """Return ``x * keep * scale``.
 
     Args:

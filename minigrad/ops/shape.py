@@ -130,12 +130,12 @@ def _along(shape: Sequence[int], indices: Any, dim: int) -> tuple[Any, ...]:
 
 
 @differentiable(
-    tensors=lambda i: lambda g, dim, ends: getitem(
-        g, (*[slice(None)] * dim, slice(ends[i], ends[i + 1]), ...)
+    tensors=lambda i: (
+        lambda g, dim, ends: getitem(g, (*[slice(None)] * dim, slice(ends[i], ends[i + 1]), ...))
     )
 )
 def _concatenate(dim: int, ends: Sequence[int], *tensors: Any) -> Any:
-    """Return the tensors joined along ``dim``; the i-th fills places ``ends[i]`` to ``ends[i+1]``."""
+    """Return the tensors joined along ``dim``; the i-th is at ``ends[i]`` to ``ends[i + 1]``."""
     return np.concatenate(tensors, axis=dim)
 
 

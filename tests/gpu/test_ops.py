@@ -13,9 +13,9 @@ import minigrad
 from tests.gpu.backend import DEVICE_FRAMEWORK, HOST_FRAMEWORK, Backend, on_device, on_host
 from tests.ops import (
     test_arithmetic,
+    test_cross_entropy,
     test_elementwise,
     test_linalg,
-    test_cross_entropy,
     test_neural_ops,
     test_reduction,
     test_shape,
