@@ -187,9 +187,9 @@ class Node:
             return self.kept
         if self.kept is None:
             raise RuntimeError(
-                "Trying to backward through the graph a second time: the first backward pass "
-                f"freed what {self.name()} had saved. Specify retain_graph=True there if you need "
-                "to go through the graph again."
+                "Trying to backward through the graph a second time: what "
+                f"{self.name()} had saved was freed by the first backward pass. Specify "
+                "retain_graph=True there if you need to go through the graph again."
             )
         pairs = zip(self.kept.items(), self.flags, strict=True)
         name, value = next(item for item, stale in pairs if stale)

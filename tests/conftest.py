@@ -89,7 +89,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     present, reason = cuda_status()
     found["a GPU"] = "present" if present else f"absent ({reason})"
     return [
-        f"minigrad: profile {settings.get_current_profile_name()}, --seed={config.option.seed}",
+        f"minigrad: profile {config.getoption("--hypothesis-profile") or "ci"}, --seed={config.option.seed}",
         "beside it: " + ", ".join(f"{name} {state}" for name, state in found.items()),
     ]
 

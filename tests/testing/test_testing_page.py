@@ -46,7 +46,9 @@ def test_the_commands_on_the_page_print_what_it_shows(
 
 
 def test_the_page_shows_the_kill_matrix_of_today(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pytestconfig: pytest.Config,
 ) -> None:
     """All of it with the profile ``long``; else its columns for the laws that are exact.
 
@@ -54,7 +56,7 @@ def test_the_page_shows_the_kill_matrix_of_today(
     that names it is tried in test_zoo.
     """
     laws = list(LAWS.values())
-    if settings.get_current_profile_name() != "long":
+    if pytestconfig.getoption("--hypothesis-profile") != "long":
         laws = [law for law in laws if not law.alpha]
         assert laws == list(LAWS.values())[: len(laws)]
 
