@@ -87,9 +87,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     found = {name: _version(name, config) for name in OPTIONAL}
     present, reason = cuda_status()
+    profile = config.getoption("--hypothesis-profile") or "ci"
     found["a GPU"] = "present" if present else f"absent ({reason})"
     return [
-        f"minigrad: profile {config.getoption("--hypothesis-profile") or "ci"}, --seed={config.option.seed}",
+        f"minigrad: profile {profile}, --seed={config.option.seed}",
         "beside it: " + ", ".join(f"{name} {state}" for name, state in found.items()),
     ]
 
