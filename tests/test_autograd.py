@@ -1384,3 +1384,34 @@ def test_an_output_may_depend_on_another_that_is_wanted_too():
     y = z * x
     dx, dz = mg.grad([y, z], [x, z])
     assert (dx.item(), dz.item()) == (3 * 4 + 2 * 2, 2 + 1)
+
+
+def test_a_node_whose_formula_raises_keeps_what_it_had_and_touches_no_gradient():
+    calls = []
+
+    def fails_at_first(g, a):
+        calls.append(g)
+        if len(calls) == 1:
+            raise ArithmeticError("once")
+        return g * a
+
+    @mg.differentiable(a=lambda g, b: g * b, b=fails_at_first)
+    def product(a, b):
+        return a * b
+
+    a, b = leaf([2.0]), leaf([3.0])
+    y = product(a, b)
+    with pytest.raises(ArithmeticError, match="once"):
+        y.backward()
+    assert (a.grad, b.grad) == (None, None)
+    y.backward()
+    assert (a.grad.item(), b.grad.item()) == (3, 2)
+
+
+def test_many_tensors_are_joined_by_one_op():
+    tensors = [leaf([float(i)]) for i in range(20_000)]
+    y = mg.cat(tensors)
+    assert len(y.grad_fn.parents) == 20_000
+    (y * mg.tensor(np.arange(20_000.0))).sum().backward()
+    assert [t.grad.item() for t in tensors] == list(range(20_000))
+    assert mg.stack([leaf([1.0, 2.0])] * 15_000).shape == (15_000, 2)

@@ -681,3 +681,14 @@ def test_an_operator_without_a_form_in_place_makes_a_new_tensor():
     assert y is not x
     assert (x.array == X).all()
     assert y.grad_fn.name() == "MatmulBackward"
+
+
+def test_a_second_derivative_through_what_was_changed_since_the_first_is_refused():
+    x = leaf(X)
+    h = x * 1
+    y = (h * h * h).sum()
+    (g,) = mg.grad(y, x, create_graph=True)
+    h.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        g.sum().backward()
+    assert x.grad is None
