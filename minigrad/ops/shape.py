@@ -143,12 +143,17 @@ def _concatenate(dim: int, ends: Sequence[int], *tensors: Any) -> Any:
 def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Return the tensors joined along an existing dimension.
 
+    A tensor of shape (0,) fits everywhere, as in PyTorch.
+
     Raises:
         ValueError: there are none, or their other dimensions differ.
     """
     if not len(tensors):
         raise ValueError("concatenate: expected a non-empty list of Tensors")
-    dim = _axis(dim, tensors[0].ndim)
+    shape = next((t.shape for t in tensors if t.shape != (0,)), (0,))
+    dim = _axis(dim, len(shape))
+    nothing = (*shape[:dim], 0, *shape[dim + 1 :])
+    tensors = [reshape(t, nothing) if t.shape == (0,) else t for t in tensors]
     ends = list(itertools.accumulate((t.shape[dim] for t in tensors), initial=0))
     return _concatenate(dim, ends, *tensors)
 

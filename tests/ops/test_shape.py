@@ -362,6 +362,18 @@ def test_rearranging_keeps_the_dtype(dtype: str) -> None:
         assert change(x).dtype == dtype
 
 
+def test_a_tensor_of_nothing_may_be_joined_to_any_as_in_pytorch() -> None:
+    for framework in MINIGRAD, pytorch():
+        m = framework.module
+        empty, rows = framework.leaf(np.zeros(0)), framework.leaf(np.ones((2, 3)))
+        for dim, tensors in (0, [empty, rows]), (1, [rows, empty, rows]), (0, [empty, empty]):
+            whole = m.concatenate(tensors, dim)
+            (g,) = framework.grad(whole.sum(), [empty])
+            assert whole.numel() == sum(t.numel() for t in tensors)
+            assert tuple(g.shape) == (0,)
+        assert tuple(m.concatenate([empty, rows], 0).shape) == (2, 3)
+
+
 def test_joining_promotes_as_in_pytorch() -> None:
     arrays = [np.ones(2, dtype) for dtype in ("int64", "float32")]
     for framework in (MINIGRAD, pytorch()):
