@@ -11,6 +11,7 @@ from minigrad.creation import (
     arange,
     as_tensor,
     eye,
+    from_dlpack,
     from_numpy,
     full,
     full_like,
@@ -62,7 +63,7 @@ bool = _np.dtype(_np.bool_)
 __all__ = ["autograd", "cuda", "nn", "ops", "optim", "random", "utils"]
 __all__ += ops.__all__
 __all__ += ["cat", "clip", "view"]
-__all__ += ["Tensor", "as_tensor", "device", "from_numpy", "load", "save", "tensor"]
+__all__ += ["Tensor", "as_tensor", "device", "from_dlpack", "from_numpy", "load", "save", "tensor"]
 __all__ += ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like"]
 __all__ += ["zeros", "zeros_like"]
 __all__ += ["differentiable", "enable_grad", "grad", "is_grad_enabled", "no_grad"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device, empty, is_array
+from minigrad.device import device, empty, is_array, share
 from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
@@ -16,11 +16,13 @@ def as_tensor(data: Any, *, dtype: Any = None, device: device | str | None = Non
     """Return ``data`` as a tensor, uncopied if that can be: a tensor itself, an array's memory.
 
     Args:
-        data: as for `tensor`.
+        data: as for `tensor`; an array of another framework is shared by DLPack.
         dtype: by default that of the data; Python floats become float32.
         device: by default that of the data.
     """
-    if is_array(data) and data.dtype.kind in "fiub":
+    if hasattr(data, "__dlpack__") and not isinstance(data, Tensor) and not is_array(data):
+        data = share(data)  # another framework's
+    if is_array(data) and data.dtype.kind in "fiub" and data.dtype.isnative:
         data = wrap(data)
     made = data if isinstance(data, Tensor) else tensor(data)
     made = made if dtype is None else made.to(np.dtype(dtype))
@@ -35,7 +37,37 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise TypeError(f"expected np.ndarray of numbers (got {array!r:.60})")
+    if not array.dtype.isnative:
+        raise TypeError(
+            f"the bytes of a {array.dtype} array are in the other order, and its memory cannot be "
+            "shared: use minigrad.tensor(array), which copies"
+        )
     return wrap(array)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Return a tensor that shares the memory of another framework's: PyTorch's, JAX's, CuPy's.
+
+    Args:
+        source: anything with ``__dlpack__``. JAX's arrays cannot be written, and so cannot be
+            changed in place here.
+
+    Raises:
+        TypeError: it has no ``__dlpack__``.
+        BufferError: its framework does not give its memory away (PyTorch: detach() it first).
+        RuntimeError: it is on a device that cannot be used.
+
+    Examples:
+        >>> import numpy as np
+        >>> array = np.ones(2, np.float32)
+        >>> t = from_dlpack(array)
+        >>> _ = t.add_(1)
+        >>> array
+        array([2., 2.], dtype=float32)
+    """
+    if not hasattr(source, "__dlpack__"):
+        raise TypeError(f"expected an array with __dlpack__, got a {type(source).__name__}")
+    return as_tensor(source)
 
 
 def full(

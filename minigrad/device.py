@@ -115,6 +115,25 @@ def empty(size: Any, dtype: Any, to: device | str) -> Any:
         return cupy.empty(size, dtype)
 
 
+def share(source: Any) -> Any:
+    """Return an array of the same memory as another framework's, by the DLPack protocol.
+
+    Raises:
+        RuntimeError: it is on a GPU that cannot be used, or on another kind of device.
+        BufferError: the other framework does not give its memory away.
+    """
+    on_host, on_gpu = (1,), (2,)
+    kind, index = source.__dlpack_device__()
+    if kind in on_host:
+        return np.from_dlpack(source)
+    if kind not in on_gpu:
+        raise RuntimeError(
+            f"a {type(source).__module__} array on DLPack device {int(kind)} cannot be shared: "
+            "move it to the CPU or a CUDA device first"
+        )
+    return library(device("cuda", index)).from_dlpack(source)
+
+
 def compiled(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Any:
     """Return the CUDA kernels of a source, compiled: what `minigrad.kernels.Launcher` asks for."""
     cupy = library(device("cuda"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import autograd, ops
-from minigrad.device import device, device_of, fetch, is_array, move
+from minigrad.device import device, device_of, fetch, is_array, move, share
 from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.inplace import write
@@ -530,6 +530,14 @@ class Tensor(TensorBase):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
 
@@ -544,7 +552,8 @@ def tensor(
     """Return a tensor with a copy of ``data``.
 
     Args:
-        data: a number, nested sequences of numbers (or of tensors), an array or a tensor.
+        data: a number, nested sequences of numbers (or of tensors), an array or a tensor, also of
+            another framework.
         dtype: by default that of an array or tensor; Python floats become float32, ints int64.
         device: where to put it: ``"cpu"``, ``"cuda"``; by default where an array or tensor is.
         requires_grad: whether gradients are to be computed for it.
@@ -563,6 +572,8 @@ def tensor(
     """
     if isinstance(data, Tensor):
         data = data.array
+    elif hasattr(data, "__dlpack__") and not is_array(data):
+        data = share(data)  # another framework's
     array = np.asarray(data) if isinstance(data, np.generic) else data
     if not hasattr(data, "dtype"):
         array = np.array(_without_tensors(data))
@@ -570,7 +581,7 @@ def tensor(
         dtype = np.float32
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
-    array = array.astype(dtype or array.dtype)
+    array = array.astype(dtype or array.dtype.newbyteorder("="))
     result: Tensor = wrap(array if device is None else move(array, device))
     return result.requires_grad_(requires_grad)
 
