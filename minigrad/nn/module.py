@@ -470,7 +470,7 @@ def _fitting(name: str, value: Any, own: Tensor) -> Tensor:
     except TypeError as error:
         raise TypeError(
             f"While copying the parameter named {name!r}, expected a tensor or an array of numbers "
-            f"from checkpoint but received {error}."
+            f"from checkpoint but received {error}"
         ) from None
     if saved.shape != own.shape:
         raise ValueError(

@@ -18,14 +18,11 @@ def as_saved(value: Any) -> Tensor:
         TypeError: it holds something else than numbers.
     """
     try:
-        value = value.detach() if hasattr(value, "detach") else value
-        array = value.array if isinstance(value, Tensor) else value
-        array = array if is_array(array) else np.asarray(array)
+        saved = value.detach() if hasattr(value, "detach") else value
+        array = saved.array if isinstance(saved, Tensor) else saved
+        return as_tensor(array if is_array(array) else np.asarray(array))
     except Exception as error:
-        raise TypeError(f"a {type(value).__name__} that is no tensor: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a {type(value).__name__} of {array.dtype} instead of numbers")
-    return as_tensor(array)
+        raise TypeError(f"a {type(value).__name__}: {error}") from None
 
 
 def like(saved: Tensor, own: Tensor) -> Tensor:
