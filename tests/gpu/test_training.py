@@ -298,7 +298,6 @@ def test_a_data_set_moves_to_a_device(backend: Backend) -> None:
 def test_a_training_resumed_in_the_middle_of_an_epoch_is_the_uninterrupted_one(
     backend: Backend, tmp_path: Path
 ) -> None:
-    pytest.importorskip("safetensors")
 
     def begin() -> tuple[Any, Any, Any, Any]:
         with minigrad.fork_rng():

@@ -85,7 +85,6 @@ def test_a_restored_schedule_continues_where_it_stood(
     def carried(state: Any) -> Any:
         if not through_a_file:
             return state
-        pytest.importorskip("safetensors")
         mg.save(state, tmp_path / "state")
         return mg.load(tmp_path / "state")
 

@@ -202,7 +202,6 @@ def through_a_dictionary(state: dict[str, Any], folder: Path) -> Any:
 
 
 def through_a_file(state: dict[str, Any], folder: Path) -> Any:
-    pytest.importorskip("safetensors")
     mg.save(state, folder / "state.safetensors")
     return mg.load(folder / "state.safetensors")
 
