@@ -15,6 +15,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _BELOW = 3  # how many smaller steps must show what rounding does at a step
 _CREDIBLE = 1e-5  # of a derivative: what an estimate may be off that speaks for it
 _CONFIDENT = 1e-2  # of an estimate: what it may be off that speaks against a derivative
+_NEAR = 1e-4  # of the largest step: over longer ones a function may turn, and look flat
 _FLAT = 100  # roundings of the function's value: the most that it may vary where it is flat
 
 
@@ -56,7 +57,8 @@ class Ladder:
                 shown = np.abs(quotients[k + 2 :] - quotients[k + 1]) * h[k + 2 :]
                 shown[~np.isfinite(shown)] = 0.0
                 noise[k] = (shown.max(axis=0) + 4 * _EPS * magnitudes[k + 1]) / h[k + 1]
-                flat[k] = (shown <= _FLAT * _EPS * magnitudes[k + 2 :]).all(axis=0)
+                if h[k] <= _NEAR * h[0]:
+                    flat[k] = (shown <= _FLAT * _EPS * magnitudes[k + 2 :]).all(axis=0)
             errors = change + 3 * noise
             # where a function is smooth, the slopes ahead and behind differ the less the less the
             # step is; where it has a kink within the step, by the kink
