@@ -70,6 +70,7 @@ class ImageSet:
         ValueError: The arrays have another dtype or shape.
     """
 
+    gathers: ClassVar[bool] = True
     size: ClassVar[tuple[int, ...]] = ()  # height and width, where these are fixed
 
     images: NDArray[np.uint8] = field(repr=False)

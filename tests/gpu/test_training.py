@@ -30,6 +30,8 @@ LABELS = np.random.default_rng(1).integers(0, 3, N)
 class Bytes:
     """Pictures that are kept as bytes, where they are looked at: the chapter's, in small."""
 
+    gathers = True
+
     def __init__(self, place: str) -> None:
         self.images = minigrad.tensor(IMAGES, device=place)
         self.labels = minigrad.tensor(LABELS, device=place)
