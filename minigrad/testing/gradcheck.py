@@ -46,10 +46,11 @@ def gradcheck(
     and any number of elements; they are not changed, and the default generator gets its state back.
 
     Each derivative is first compared with differences over two steps. Where these do not confirm
-    it, about 25 more are taken, from a quarter of the element's size to where rounding is all that
+    it, 20 to 30 more are taken, from a quarter of the element's size to where rounding is all that
     is left, and extrapolated (Ridders, 1982). The derivative is wrong if it differs from that by
     more than these leave uncertain. So an error of 0.05 % is found however large or small, flat or
-    steep the function is, if float64 resolves it; what float64 does not resolve passes.
+    steep the function is, if float64 resolves it; what float64 does not resolve passes, and so does
+    any derivative at a kink itself.
 
     Args:
         fn: returns a tensor or several. Its arguments are those of ``inputs`` that need no gradient

@@ -21,8 +21,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     Returns:
         For tensors and arrays, a tensor with a new first dimension; for numbers, a tensor (of
-        Python's floats one of float64); for strings, themselves; for dictionaries and named tuples, one
-        of batches; for tuples and lists, a list of batches.
+        Python's floats one of float64); for strings, themselves; for dictionaries and named tuples,
+        one of batches; for tuples and lists, a list of batches.
 
     Raises:
         RuntimeError: the examples have different shapes or lengths.

@@ -92,7 +92,10 @@ def _sweep(target: Path) -> None:
     if fcntl is None:
         return
     pattern = re.escape(_prefix(target)) + "[0-9a-f]{16}" + re.escape(_suffix(target))
-    for name in os.listdir(target.parent):
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # a folder that may be written but not read
+        names = os.listdir(target.parent)
+    for name in names:
         if re.fullmatch(pattern, name):
             with contextlib.suppress(OSError):
                 left = target.with_name(name)
