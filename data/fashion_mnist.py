@@ -14,31 +14,26 @@ Files are IDX, gzipped or not, and are accepted only with the SHA-256 of the pub
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import secrets
-import struct
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from http.client import HTTPException
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
 import minigrad
-from minigrad import Tensor
-from minigrad.device import device_of, move
-from minigrad.utils.data import DataLoader, gather_scaled
+from data.idx import NAMES, IdxFile, ImageSet, decode, expanded, read_folder
+from minigrad.utils.data import DataLoader
 
 CLASSES = (
     "t-shirt", "trouser", "pullover", "dress", "coat",
@@ -46,26 +41,9 @@ CLASSES = (
 )  # fmt: skip
 
 
-class IdxFile(NamedTuple):
-    """What a file must hold: its name without `.gz`, its shape, the SHA-256 of its IDX bytes."""
-
-    name: str
-    shape: tuple[int, ...]
-    sha256: str
-
-    @property
-    def header(self) -> bytes:
-        """0, 0, 8 (unsigned bytes), the number of dimensions, and their sizes in big-endian."""
-        return struct.pack(f">4B{len(self.shape)}I", 0, 0, 8, len(self.shape), *self.shape)
-
-
 def _edition(train: int, test: int, *sha256: str) -> tuple[IdxFile, ...]:
-    return (
-        IdxFile("train-images-idx3-ubyte", (train, 28, 28), sha256[0]),
-        IdxFile("train-labels-idx1-ubyte", (train,), sha256[1]),
-        IdxFile("t10k-images-idx3-ubyte", (test, 28, 28), sha256[2]),
-        IdxFile("t10k-labels-idx1-ubyte", (test,), sha256[3]),
-    )
+    shapes = (train, 28, 28), (train,), (test, 28, 28), (test,)
+    return tuple(map(IdxFile, NAMES, shapes, sha256))
 
 
 # The checksums are of the decompressed bytes: Debian and others have compressed the files anew.
@@ -88,12 +66,13 @@ SAMPLE = _edition(
 SAMPLE_DIR = Path(__file__).resolve().parent / "sample"
 DEBIAN_DIR = Path("/usr/share/datasets/fashion-mnist")
 MIRRORS = (
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # where nothing else answers
 )
 PROBE_SECONDS = 3.0  # all that a machine without a network loses, however many mirrors there are
 STALL_SECONDS = 10.0  # a mirror that sends nothing for so long is given up
+SLOWEST = 10_000  # bytes a second: so is one that sends less, from then on
 ADVICE = (
     "For the whole set: `apt-get install dataset-fashion-mnist`, or run once online, or put its "
     "four files into a folder and name that by --data-dir (data_dir=) or MINIGRAD_DATA"
@@ -101,7 +80,7 @@ ADVICE = (
 
 
 @dataclass(frozen=True, eq=False)
-class FashionMNIST:
+class FashionMNIST(ImageSet):
     """One half of the data, kept as bytes and turned into float tensors one batch at a time.
 
     Args:
@@ -122,48 +101,7 @@ class FashionMNIST:
         ((2, 1, 28, 28), 1.0, [3, 9])
     """
 
-    images: NDArray[np.uint8] = field(repr=False)
-    labels: NDArray[np.int64] = field(repr=False)
-    train: bool
-    source: str
-
-    def __post_init__(self) -> None:
-        n = len(self.images)
-        expected = f"images uint8 {(n, 28, 28)}, labels int64 {(n,)}"
-        images, labels = self.images, self.labels
-        found = f"images {images.dtype} {images.shape}, labels {labels.dtype} {labels.shape}"
-        if found != expected:
-            raise ValueError(f"FashionMNIST: expected {expected}, found {found}")
-
-    @property
-    def device(self) -> minigrad.device:
-        """Where the images are, and so where batches are gathered."""
-        return device_of(self.images)
-
-    def to(self, target: minigrad.device | str) -> FashionMNIST:
-        """Return the data on another device, still as bytes."""
-        return replace(self, images=move(self.images, target), labels=move(self.labels, target))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(
-        self, index: int | slice | Sequence[int] | NDArray[np.integer[Any]]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the chosen images and labels, both newly allocated, by one gather.
-
-        Args:
-            index: An int, a slice, or a sequence or array of B integers.
-
-        Returns:
-            X, float32 in [0, 1] of shape (B, 1, 28, 28), and y, int64 of shape (B,); for an int,
-            shapes (1, 28, 28) and (). X is byte / 255 rounded once, as PyTorch's ToTensor has it:
-            multiplying by 1 / 255 would differ in the last bit for 126 of the 256 bytes.
-        """
-        x, y = gather_scaled(self.images, index, 255), self.labels[index]
-        if np.may_share_memory(y, self.labels):  # of one example, or of a slice
-            y = y.copy()
-        return minigrad.as_tensor(x[..., None, :, :]), minigrad.as_tensor(y)
+    size: ClassVar[tuple[int, ...]] = (28, 28)
 
 
 def get_fashion_mnist_labels(labels: Iterable[Any]) -> list[str]:
@@ -252,9 +190,9 @@ def load_fashion_mnist(
         else:
             remedy = (
                 f"A folder that was asked for is never replaced by another source: put the files "
-                f"of {MIRRORS[1]} there, or leave out {asked} to have them looked for"
+                f"of {MIRRORS[0]} there, or leave out {asked} to have them looked for"
             )
-            path, where = Path(folder).expanduser(), f"{asked}={os.fspath(folder)}"
+            path, where = expanded(folder), f"{asked}={os.fspath(folder)}"
             arrays = read_folder(path, SAMPLE if path.resolve() == SAMPLE_DIR else FULL)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"{error}. {remedy}") from None
@@ -274,9 +212,9 @@ def _say(message: object, quiet: bool) -> None:
 
 def _search(mirrors: Sequence[str], quiet: bool) -> tuple[list[NDArray[np.uint8]], str]:
     """Return the arrays of the first source that nobody had to ask for, and its description."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    cache = home / "minigrad" / "fashion-mnist"
-    for folder, name in ((cache, "the cache folder"), (DEBIAN_DIR, "Debian's package in")):
+    cache = _cache_folder()
+    folders = [(cache, "the cache folder")] if cache else []
+    for folder, name in (*folders, (DEBIAN_DIR, "Debian's package in")):
         try:
             return read_folder(folder, FULL), f"{name} {folder}"
         except FileNotFoundError:
@@ -284,11 +222,22 @@ def _search(mirrors: Sequence[str], quiet: bool) -> tuple[list[NDArray[np.uint8]
         except (OSError, ValueError) as error:
             _say(f"{error}; going on to the next source", quiet)
     try:
+        if cache is None:
+            raise FileNotFoundError("no download: no folder to keep it in; set XDG_CACHE_HOME")
         _download(cache, mirrors, quiet)
         return read_folder(cache, FULL), f"the Internet, now in the cache folder {cache}"
     except (OSError, ValueError) as error:
         where = f"the bundled sample {SAMPLE_DIR} ({error}). {ADVICE}"
     return read_folder(SAMPLE_DIR, SAMPLE), where
+
+
+def _cache_folder() -> Path | None:
+    """Return the folder for downloads; None for a user without a home folder."""
+    for home in (os.environ.get("XDG_CACHE_HOME"), "~/.cache"):
+        with suppress(FileNotFoundError):
+            if home:
+                return expanded(home) / "minigrad" / "fashion-mnist"
+    return None
 
 
 def _download(folder: Path, mirrors: Sequence[str], quiet: bool) -> None:
@@ -365,7 +314,7 @@ def _complete(
     while mirrors:
         url, resumed = f"{mirrors[0]}{file.name}.gz", len(content) > 0
         try:
-            _fetch(url, content, journal, quiet)
+            _fetch(url, file.most_bytes, content, journal, quiet)
             decode(bytes(content), file, url)
             return
         except (OSError, HTTPException, ValueError) as error:
@@ -379,8 +328,13 @@ def _complete(
     raise ConnectionError(f"no download: no mirror gave a good {file.name}.gz")
 
 
-def _fetch(url: str, content: bytearray, journal: BufferedWriter, quiet: bool) -> None:
-    """Extend `content`, the first bytes of `url`, to all of them, and `journal` likewise."""
+def _fetch(url: str, most: int, content: bytearray, journal: BufferedWriter, quiet: bool) -> None:
+    """Extend `content`, the first bytes of `url`, to all of them, and `journal` likewise.
+
+    Raises:
+        ConnectionError: The mirror stops early, or is too slow.
+        ValueError: It sends, or promises, more than `most` bytes.
+    """
     request = Request(url, headers={"Range": f"bytes={len(content)}-"} if content else {})
     with urlopen(request, timeout=STALL_SECONDS) as response:
         if response.status != 206:  # the server ignores Range and sends the file from its start
@@ -388,11 +342,18 @@ def _fetch(url: str, content: bytearray, journal: BufferedWriter, quiet: bool) -
         journal.seek(len(content))
         journal.truncate()
         total = len(content) + int(response.headers.get("Content-Length") or 0)
+        start, before = time.monotonic(), len(content)
         with _progress(url.rpartition("/")[2], len(content), total, quiet) as advance:
-            while block := response.read(1 << 16):
+            while total <= most and (block := response.read1(1 << 16)):
                 content += block
                 journal.write(block)
                 advance(len(block))
+                total = max(total, len(content))
+                late = time.monotonic() - start - STALL_SECONDS
+                if len(content) - before < late * SLOWEST:
+                    raise ConnectionError(f"slower than {SLOWEST:,} bytes a second")
+    if total > most:
+        raise ValueError(f"{url}: more than the {most:,} bytes that the file can have")
     if len(content) < total:
         raise ConnectionError(f"the connection ended after {len(content):,} of {total:,} bytes")
 
@@ -414,61 +375,3 @@ def _progress(name: str, done: int, total: int, quiet: bool) -> Iterator[Callabl
         disable=quiet or not sys.stderr.isatty(),
     ) as bar:
         yield bar.update
-
-
-def decode(raw: bytes, file: IdxFile, where: Path | str) -> NDArray[np.uint8]:
-    """Return the array in `raw`, IDX bytes gzipped or not, once it is proved to be `file`.
-
-    Args:
-        raw: The bytes as read; gzip is recognised by its first two bytes, not by a file name.
-        file: What they must hold.
-        where: Path or URL they came from, named in errors.
-
-    Returns:
-        A read-only uint8 array of shape `file.shape`, viewing the decompressed bytes.
-
-    Raises:
-        ValueError: The gzip stream is truncated or corrupt, or the magic number, shape, length or
-            SHA-256 is not the expected one; the message holds what was expected and found.
-    """
-
-    def bad(problem: str, expected: object, found: object) -> ValueError:
-        return ValueError(f"{where}: {problem}: expected {expected}, found {found}")
-
-    header, data = file.header, raw
-    size = len(header) + math.prod(file.shape)
-    if raw[:2] == b"\x1f\x8b":
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            data = stream.decompress(raw, size + 1)  # bounded: a gzip bomb cannot fill the memory
-        except zlib.error as error:
-            raise bad("corrupt", "a gzip stream", error) from None
-        if not stream.eof and len(data) <= size:
-            raise bad("truncated", f"{size:,} bytes in a whole gzip stream", f"{len(data):,}")
-    if not header.startswith(data[:4]):
-        magic = f"0x{header[:4].hex()} (IDX, unsigned bytes, {len(file.shape)} dimensions)"
-        raise bad("wrong magic number", magic, f"0x{data[:4].hex()} ({data[:4]!r})")
-    if len(data) >= len(header) and not data.startswith(header):
-        shape = struct.unpack_from(f">{len(file.shape)}I", data, 4)
-        raise bad("wrong shape", file.shape, shape)
-    if len(data) < size:
-        raise bad("truncated", f"{size:,} bytes of IDX data", f"{len(data):,}")
-    if len(data) > size:
-        raise bad("corrupt", f"{size:,} bytes of IDX data", "more")
-    if (digest := hashlib.sha256(data).hexdigest()) != file.sha256:
-        raise bad("complete, but with a wrong checksum", f"SHA-256 {file.sha256}", digest)
-    return np.frombuffer(data, np.uint8, offset=len(header)).reshape(file.shape)
-
-
-def read_folder(folder: Path, files: Sequence[IdxFile]) -> list[NDArray[np.uint8]]:
-    """Return the verified arrays of `files`, each from `name.gz` or else `name` in `folder`.
-
-    Raises:
-        FileNotFoundError: A file is not there; the message lists all that are missing.
-        ValueError: A file is not what it must be, see `decode`.
-    """
-    candidates = [(folder / f"{file.name}.gz", folder / file.name) for file in files]
-    paths = [next((path for path in pair if path.exists()), None) for pair in candidates]
-    if missing := [f"{f.name}[.gz]" for f, path in zip(files, paths, strict=True) if path is None]:
-        raise FileNotFoundError(f"{folder}: missing: {', '.join(missing)}")
-    return [decode(p.read_bytes(), f, p) for f, p in zip(files, paths, strict=True) if p]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.utils.data import DataLoader, TensorDataset
+from minigrad.utils.data import (
+    DataLoader,
+    Dataset,
+    Subset,
+    TensorDataset,
+    default_collate,
+    random_split,
+)
 
 examples = settings(deadline=None, derandomize=True, max_examples=60)
 sizes = st.integers(0, 40)
@@ -138,7 +146,7 @@ def test_in_order_returns_a_loader_of_everything_that_does_not_shuffle() -> None
     assert len(numbers(loader)) == 8
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 2.0, "3", None])
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, "3", None, True])
 def test_a_batch_size_that_is_no_positive_integer_is_refused(batch_size: Any) -> None:
     with pytest.raises(ValueError, match=f"positive integer value, got {batch_size!r}"):
         DataLoader(counting(3), batch_size)
@@ -153,6 +161,8 @@ def test_a_loader_asks_the_data_set_for_a_whole_batch_at_once() -> None:
     asked = []
 
     class Squares:
+        gathers = True
+
         def __len__(self) -> int:
             return 5
 
@@ -170,3 +180,154 @@ def test_batches_are_copies_that_can_be_changed_without_changing_the_data() -> N
     for batch in DataLoader(data, 2):
         batch[1].fill_(-1)
     assert data.tensors[1].tolist() == [[0, 1], [10, 11], [20, 21], [30, 31]]
+
+
+# ------------------------------------------------------------------------- examples one by one
+
+Point = namedtuple("Point", "x y")
+
+
+def as_lists(batch: Any) -> Any:
+    """Return a batch with its tensors as (dtype, list), to be compared across frameworks."""
+    if hasattr(batch, "tolist"):
+        return str(batch.dtype).rpartition(".")[2], batch.tolist()
+    if isinstance(batch, dict):
+        return {key: as_lists(value) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch).__name__, [as_lists(value) for value in batch]
+    return batch
+
+
+def examples_of(m: Any) -> dict[str, list[Any]]:
+    return {
+        "integers": [1, 2, 3],
+        "floats": [1.5, 2.5, 3.5],
+        "booleans": [True, False, True],
+        "strings": ["a", "b", "c"],
+        "bytes": [b"a", b"b", b"c"],
+        "tensors": [m.ones(2), m.zeros(2), m.ones(2)],
+        "tensors without dimensions": [m.tensor(1.5), m.tensor(2.5), m.tensor(3.5)],
+        "arrays": [np.ones((2, 1)), np.zeros((2, 1)), np.ones((2, 1))],
+        "NumPy's numbers": [np.float32(1), np.float32(2), np.float32(3)],
+        "pairs": [(m.ones(2), 1), (m.zeros(2), 2), (m.ones(2), 3)],
+        "lists": [[1, 2.0], [3, 4.0], [5, 6.0]],
+        "dictionaries": [{"x": m.ones(1), "name": "a"}] * 3,
+        "named tuples": [Point(1, m.ones(1)), Point(2, m.zeros(1)), Point(3, m.ones(1))],
+        "nested": [({"a": (1, [2.0, "x"])}, m.ones(1))] * 3,
+    }
+
+
+@pytest.mark.parametrize("kind", examples_of(mg))
+def test_examples_are_put_together_as_in_pytorch(kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    ours = list(DataLoader(examples_of(mg)[kind], 2))
+    theirs = list(torch.utils.data.DataLoader(examples_of(torch)[kind], 2))
+    assert as_lists(ours) == as_lists(theirs)
+
+
+def test_each_example_is_asked_for_by_itself() -> None:
+    class Normalised(Dataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: Any) -> Any:
+            assert type(index) is int
+            x = mg.tensor([0.0, 1.0 + index])
+            return (x - x.mean()) / x.std(), index
+
+    for x, i in DataLoader(Normalised(), 2, shuffle=True, generator=mg.Generator(0)):
+        np.testing.assert_allclose(x.numpy(), [[-(0.5**0.5), 0.5**0.5]] * len(i), rtol=1e-6)
+
+
+def test_a_tensor_an_array_and_a_range_are_data_sets_too() -> None:
+    for data in mg.arange(5), np.arange(5), range(5):
+        assert [batch.tolist() for batch in DataLoader(data, 2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_a_batch_can_be_made_in_ones_own_way() -> None:
+    loader = DataLoader(counting(3), 2, collate_fn=lambda batch: [i.item() for i, _ in batch])
+    assert list(loader) == [[0, 1], [2]]
+    assert list(loader.in_order()) == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        ([object()] * 2, TypeError, r"must contain tensors, .*found <class 'object'>.*collate_fn"),
+        ([None, None], TypeError, "NoneType"),
+        ([(1, 2), (1,)], RuntimeError, "each element in list of batch should be of equal size"),
+        ([mg.ones(2), mg.ones(3)], RuntimeError, r"equal size, but got \[2\] at entry 0 and \[3\]"),
+        ([np.array(["x"])], TypeError, "ndarray"),
+    ],
+)
+def test_examples_that_cannot_be_put_together_are_refused(
+    batch: Any, error: Any, message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        default_collate(batch)
+    with pytest.raises(error, match=message):
+        list(DataLoader(batch, 2))
+
+
+@pytest.mark.parametrize("data", [(i for i in range(3)), {1, 2}, 5, None, iter([1])])
+def test_what_has_no_length_or_no_places_is_refused_with_a_way_out(data: Any) -> None:
+    with pytest.raises(TypeError, match=rf"got a {type(data).__name__}: make a list of it"):
+        DataLoader(data, 2)
+
+
+def test_workers_and_pinned_memory_are_accepted_and_change_nothing() -> None:
+    plain = [as_lists(batch) for batch in DataLoader(counting(5), 2)]
+    loader = DataLoader(counting(5), 2, num_workers=4, pin_memory=True)
+    assert [as_lists(batch) for batch in loader] == plain
+    with pytest.raises(ValueError, match="num_workers option should be non-negative, got -1"):
+        DataLoader(counting(5), 2, num_workers=-1)
+
+
+def test_a_data_set_without_its_methods_says_which() -> None:
+    class Half(Dataset):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Half must define __len__"):
+        len(Half())
+    with pytest.raises(NotImplementedError, match="Half must define __getitem__"):
+        Half()[0]
+
+
+# ------------------------------------------------------------------------- parts
+
+
+def test_a_part_has_the_chosen_examples_and_gathers_if_the_whole_does() -> None:
+    part = Subset(counting(10), [7, 0, 3])
+    assert len(part) == 3
+    assert part[0][0].item() == 7
+    assert part[-1][1].tolist() == [30, 31]
+    assert [batch[0].tolist() for batch in DataLoader(part, 2)] == [[7, 0], [3]]
+    words = Subset(Subset(["a", "b", "c", "d"], [3, 1, 0]), [2, 0])
+    assert list(DataLoader(words, 3)) == [["a", "d"]]
+    with pytest.raises(IndexError):
+        part[3]
+
+
+@examples
+@given(n=sizes, data=st.data())
+def test_a_random_split_covers_every_example_once(n: int, data: Any) -> None:
+    cut = data.draw(st.integers(0, n))
+    for lengths in [cut, n - cut], [0.5, 0.25, 0.25], [0.1] * 10:
+        parts = random_split(range(n), lengths, mg.Generator(3))
+        assert sorted(i for part in parts for i in part) == list(range(n))
+        again = random_split(range(n), lengths, mg.Generator(3))
+        assert [part.indices for part in parts] == [part.indices for part in again]
+
+
+@pytest.mark.parametrize("lengths", [[0.5, 0.5], [0.7, 0.3], [0.1] * 10, [3, 4], [1 / 3] * 3])
+def test_the_lengths_of_a_random_split_are_pytorchs(lengths: list[float]) -> None:
+    torch = pytest.importorskip("torch")
+    ours = random_split(range(7), lengths)
+    theirs = torch.utils.data.random_split(range(7), lengths)
+    assert [len(part) for part in ours] == [len(part) for part in theirs]
+
+
+@pytest.mark.parametrize("lengths", [[3, 3], [8], [0.5, 0.4], [-1, 8], [3.5, 3.5], [float("nan")]])
+def test_lengths_that_do_not_sum_up_are_refused(lengths: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"Sum of input lengths does not|should not be negative"):
+        random_split(range(7), lengths)

@@ -25,10 +25,10 @@ class _Numbered(Module):
         return self
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.children())
+        return sum(1 for _ in self._attributes())
 
     def __iter__(self) -> Iterator[Module]:
-        return self.children()
+        return (module for _, module in self._attributes())
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -37,7 +37,7 @@ class _Numbered(Module):
     def __getitem__(self, index: slice) -> Self: ...
 
     def __getitem__(self, index: int | slice) -> Any:
-        found = list(self.children())[index]
+        found = list(self)[index]
         return type(self)().extend(found) if isinstance(found, list) else found
 
 
@@ -60,13 +60,13 @@ class Sequential(_Numbered):
         super().__init__()
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
-                setattr(self, name, module)
+                self.add_module(name, module)
         else:
             self.extend(modules)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):  # a part keeps its names, as in PyTorch
-            return type(self)(dict(list(self.named_children())[index]))
+            return type(self)(dict(list(self._attributes())[index]))
         return super().__getitem__(index)
 
     def forward(self, x: Any) -> Any:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from minigrad.creation import as_tensor
-from minigrad.device import device
+from minigrad.device import device as Device
 from minigrad.grad_mode import no_grad
 from minigrad.tensor import Tensor
+from minigrad.utils.state import as_saved, like
+
+T = TypeVar("T")
 
 
 class Parameter(Tensor):
@@ -75,24 +78,125 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
+    # ------------------------------------------------------------------ becoming part of it
+
     def __setattr__(self, name: str, value: Any) -> None:
-        learned = isinstance(vars(self).get(name), Parameter)
-        if learned and not (value is None or isinstance(value, Parameter)):
+        if isinstance(value, Parameter | Module):
+            _check_name("module" if isinstance(value, Module) else "parameter", name)
+        current = vars(self).get(name)
+        if name in self._buffers:
+            if isinstance(value, Parameter | Module):
+                self._buffers = tuple(n for n in self._buffers if n != name)
+            elif not (value is None or isinstance(value, Tensor)):
+                raise TypeError(_UNFIT.format(_kind(value), f"to buffer {name!r}", "a Tensor"))
+        elif isinstance(current, Parameter):
+            if not (value is None or isinstance(value, Parameter)):
+                raise TypeError(
+                    f"cannot assign a {_kind(value)} as parameter {name!r}: nn.Parameter or "
+                    "None expected. To change its values: `with no_grad(): p.copy_(...)`"
+                )
+        elif isinstance(current, Module) and not (
+            value is None or isinstance(value, Module | Parameter)
+        ):
             raise TypeError(
-                f"cannot assign a {type(value).__name__} as parameter {name!r}: nn.Parameter or "
-                "None expected. To change its values: `with no_grad(): p.copy_(...)`"
+                _UNFIT.format(_kind(value), f"as child module {name!r}", "an nn.Module")
             )
         super().__setattr__(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._buffers = tuple(n for n in self._buffers if n != name)
+
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Make a tensor an attribute that is saved and moved with the module, but not learned."""
+        """Make a tensor an attribute that is saved and moved with the module, but not learned.
+
+        Raises:
+            KeyError: the name is empty, has a dot in it, or is that of something else.
+            TypeError: ``tensor`` is neither a tensor nor None, or the name is no string.
+        """
+        self._check_free("buffer", name, name in self._buffers)
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise TypeError(_UNFIT.format(_kind(tensor), f"to buffer {name!r}", "a Tensor"))
         self._buffers = tuple(dict.fromkeys((*self._buffers, name)))
-        setattr(self, name, tensor)
+        super().__setattr__(name, tensor)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Make a parameter an attribute, as assigning it does.
+
+        Raises:
+            KeyError, TypeError: as of `register_buffer`.
+        """
+        own = vars(self)
+        taken_by_parameter = own.get(name, 0) is None or isinstance(own.get(name), Parameter)
+        self._check_free("parameter", name, taken_by_parameter and name not in self._buffers)
+        if not (param is None or isinstance(param, Parameter)):
+            words = f"to parameter {name!r}", "an nn.Parameter"
+            raise TypeError(_UNFIT.format(_kind(param), *words))
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Make a module an attribute, as assigning it does, under any name without a dot.
+
+        Raises:
+            KeyError: the name is empty, has a dot in it, or is that of something else.
+            TypeError: ``module`` is neither a module nor None, or the name is no string.
+        """
+        if not (module is None or isinstance(module, Module)):
+            raise TypeError(f"{_kind(module)} is not a Module subclass")
+        own = vars(self)
+        taken_by_module = own.get(name, 0) is None or isinstance(own.get(name), Module)
+        self._check_free("module", name, taken_by_module and name not in self._buffers)
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def _check_free(self, kind: str, name: Any, taken_by_its_like: bool) -> None:
+        _check_name(kind, name)
+        if hasattr(self, name) and not taken_by_its_like:
+            raise KeyError(f"attribute {name!r} already exists: choose another name")
+
+    def get_submodule(self, target: str) -> Module:
+        """Return the module of a dotted name, as `named_modules` gives it; this one for ``""``.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        module = self
+        for name in target.split(".") if target else ():
+            found = vars(module).get(name)
+            if not isinstance(found, Module):
+                raise AttributeError(f"{_kind(module)} has no module {name!r}, for {target!r}")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter of a dotted name, as `named_parameters` gives it.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        return self._get_tensor(target, "parameter", learned=True)  # type: ignore[return-value]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """Return the buffer of a dotted name, as `named_buffers` gives it.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        return self._get_tensor(target, "buffer", learned=False)
+
+    def _get_tensor(self, target: str, kind: str, learned: bool) -> Tensor:
+        prefix, _, name = target.rpartition(".")
+        module = self.get_submodule(prefix)
+        for found, tensor in module._tensors(recurse=False, learned=learned):
+            if found == name:
+                return tensor
+        raise AttributeError(f"{_kind(module)} has no {kind} {name!r}, for {target!r}")
 
     # ------------------------------------------------------------------ walking the tree
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield the modules that are attributes of this one."""
+    def _attributes(self) -> Iterator[tuple[str, Module]]:
+        """Yield (name, module) of each attribute that is a module, one that is shared each time."""
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
@@ -106,34 +210,39 @@ class Module:
                         stacklevel=2,
                     )
 
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield (name, module) of the modules that are attributes of this one, each module once."""
+        return _once(self._attributes())
+
     def children(self) -> Iterator[Module]:
-        """Yield the modules that are attributes of this one."""
+        """Yield the modules that are attributes of this one, each once."""
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield (dotted name, module) for this module and all below it, each module once."""
-        seen = set()
-        for name, module in self._paths(prefix):
-            if module not in seen:
-                seen.add(module)
-                yield name, module
+        return _once(self._paths(prefix))
 
     def _paths(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield every path through the tree: a module that is used twice comes twice."""
         yield prefix, self
-        for name, child in self.named_children():
+        for name, child in self._attributes():
             yield from child._paths(f"{prefix}.{name}" if prefix else name)
 
     def modules(self) -> Iterator[Module]:
         """Yield this module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _tensors(self, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, tensor) of every parameter and buffer by every path."""
+    def _tensors(
+        self, recurse: bool = True, learned: bool | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield (dotted name, tensor) by every path: of parameters, of buffers, or of both."""
         for prefix, module in self._paths() if recurse else [("", self)]:
-            own = vars(module)
-            learned = [name for name, value in own.items() if isinstance(value, Parameter)]
-            for name in (*learned, *module._buffers):
+            own, buffers = vars(module), module._buffers
+            parameters = (
+                n for n, v in own.items() if isinstance(v, Parameter) and n not in buffers
+            )
+            names = [*(parameters if learned is not False else ()), *(() if learned else buffers)]
+            for name in names:
                 if own.get(name) is not None:
                     yield f"{prefix}.{name}" if prefix else name, own[name]
 
@@ -141,19 +250,16 @@ class Module:
         self, prefix: str = "", recurse: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Yield (dotted name, parameter), each parameter once."""
-        seen = set()
-        for name, tensor in self._tensors(recurse):
-            if isinstance(tensor, Parameter) and tensor not in seen:
-                seen.add(tensor)
-                yield f"{prefix}.{name}" if prefix else name, tensor
+        for name, parameter in _once(self._tensors(recurse, learned=True)):
+            yield f"{prefix}.{name}" if prefix else name, parameter  # type: ignore[misc]
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Yield the parameters of this module and, with ``recurse``, of all below it."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(self, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, buffer)."""
-        return ((n, t) for n, t in self._tensors(recurse) if not isinstance(t, Parameter))
+        """Yield (dotted name, buffer), each buffer once."""
+        return _once(self._tensors(recurse, learned=False))
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """Yield the buffers of this module and, with ``recurse``, of all below it."""
@@ -162,14 +268,27 @@ class Module:
     # ------------------------------------------------------------------ acting on all of it
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call ``fn`` on every module below this one, then on this one; return the module."""
-        for child in self.children():
-            child.apply(fn)
-        fn(self)
+        """Call ``fn`` once on every module below this one, children before their parents, and on
+        this one; return the module."""
+        for module in list(self._children_first(set())):
+            fn(module)
         return self
 
+    def _children_first(self, seen: set[Module]) -> Iterator[Module]:
+        seen.add(self)
+        for child in self.children():
+            if child not in seen:
+                yield from child._children_first(seen)
+        yield self
+
     def train(self, mode: bool = True) -> Self:
-        """Set training mode here and in all modules below; return the module."""
+        """Set training mode here and in all modules below; return the module.
+
+        Raises:
+            ValueError: ``mode`` is neither True nor False.
+        """
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
         for module in self.modules():
             module.training = mode
         return self
@@ -192,17 +311,37 @@ class Module:
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, target: Any) -> Self:
-        """Move all parameters and buffers to a device, or cast the floating-point ones to a dtype.
+    def to(self, *target: Any, device: Any = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers to a device, and cast the floating-point ones to a dtype.
 
         The parameters stay the same objects: an optimiser that holds them goes on working.
+
+        Args:
+            target: a device or its name, a floating-point dtype, or both; or a tensor to be like.
+            device, dtype: the same by name.
+
+        Raises:
+            TypeError: the dtype is not one of floating-point numbers.
         """
-        moving = isinstance(target, device) or str(target).startswith(("cpu", "cuda"))
+        for one in target:
+            if isinstance(one, Tensor):
+                device, dtype = one.device, one.dtype
+            elif isinstance(one, Device) or str(one).startswith(("cpu", "cuda")):
+                device = one
+            else:
+                dtype = one
+        if dtype is not None and np.dtype(dtype).kind != "f":
+            raise TypeError(
+                "nn.Module.to only accepts floating point dtypes, but got desired "
+                f"dtype={np.dtype(dtype)}: booleans and integers among the buffers stay as they are"
+            )
         with no_grad():
             for _, tensor in self._tensors():
                 for t in (tensor, tensor.grad):
-                    if t is not None and (moving or t.dtype.kind == "f"):
-                        t.array = t.to(target).array
+                    if t is not None:
+                        moved = t if device is None else t.to(device)
+                        cast = dtype is not None and t.dtype.kind == "f"
+                        t.array = (moved.to(np.dtype(dtype)) if cast else moved).array
         return self
 
     def cpu(self) -> Self:
@@ -211,7 +350,7 @@ class Module:
 
     def cuda(self, index: int | None = None) -> Self:
         """Move the module to a GPU."""
-        return self.to(device("cuda", index))
+        return self.to(Device("cuda", index))
 
     def float(self) -> Self:
         """Cast floating-point parameters and buffers to float32."""
@@ -238,24 +377,27 @@ class Module:
             The names missing from ``state_dict`` and those it has in vain.
 
         Raises:
-            RuntimeError: with all that does not fit at once; then nothing has been changed.
+            RuntimeError: with all that does not fit at once: names, shapes, values that are no
+                numbers, memory that cannot be written. Then nothing has been changed.
+            TypeError: ``state_dict`` is no dictionary.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         own = dict(self._tensors())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        values = {n: _as_array(state_dict[n]) for n in own if n in state_dict}
-        errors = [
-            f"size mismatch for {name}: copying a param with shape {value.shape} from checkpoint, "
-            f"the shape in current model is {own[name].shape}."
-            for name, value in values.items()
-            if value.shape != own[name].shape
-        ]
-        if strict and unexpected:
-            errors.insert(
-                0, f"Unexpected key(s) in state_dict: {', '.join(map(repr, unexpected))}."
-            )
+        errors = []
         if strict and missing:
-            errors.insert(0, f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}.")
+            errors.append(f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}.")
+        if strict and unexpected:
+            errors.append(f"Unexpected key(s) in state_dict: {', '.join(map(repr, unexpected))}.")
+        values = {}
+        for name in own:
+            if name in state_dict:
+                try:
+                    values[name] = _fitting(name, state_dict[name], own[name])
+                except (TypeError, ValueError) as error:
+                    errors.append(str(error))
         if errors:
             raise RuntimeError(
                 f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
@@ -263,7 +405,7 @@ class Module:
             )
         with no_grad():
             for name, value in values.items():
-                own[name].copy_(as_tensor(value, device=own[name].device))
+                own[name].copy_(value)
         return LoadResult(missing, unexpected)
 
     # ------------------------------------------------------------------ as text
@@ -273,7 +415,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}" for name, child in self.named_children()]
+        lines = [f"({name}): {child!r}" for name, child in self._attributes()]
         body = "\n".join(lines).replace("\n", "\n  ")
         extra = self.extra_repr()
         if not lines:
@@ -293,6 +435,46 @@ class Module:
         )
 
 
-def _as_array(value: Any) -> Any:
-    value = value.detach() if hasattr(value, "detach") else value
-    return value.array if isinstance(value, Tensor) else np.asarray(value)
+_UNFIT = "cannot assign a {} {}: {} or None required"
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _check_name(kind: str, name: Any) -> None:
+    """Raise if a dotted name of the state dict could not be made with a name."""
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} name should be a string. Got {_kind(name)}")
+    if not name:
+        raise KeyError(f'{kind} name can\'t be empty string ""')
+    if "." in name:
+        raise KeyError(f'{kind} name can\'t contain ".", got: {name!r}')
+
+
+def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """Yield (name, value), each value under its first name only."""
+    seen = set()
+    for name, value in named:
+        if value not in seen:
+            seen.add(value)
+            yield name, value
+
+
+def _fitting(name: str, value: Any, own: Tensor) -> Tensor:
+    """Return a saved value as a tensor that can take the place of ``own``'s elements, or raise."""
+    try:
+        saved = as_saved(value)
+    except TypeError as error:
+        raise TypeError(
+            f"While copying the parameter named {name!r}, expected a tensor or an array of numbers "
+            f"from checkpoint but received {error}"
+        ) from None
+    if saved.shape != own.shape:
+        raise ValueError(
+            f"size mismatch for {name}: copying a param with shape {saved.shape} from checkpoint, "
+            f"the shape in current model is {own.shape}."
+        )
+    if not getattr(own.array.flags, "writeable", True):
+        raise ValueError(f"the memory of {name} is read-only: give the module a copy of its own.")
+    return like(saved, own)

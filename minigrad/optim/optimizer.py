@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import copy
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
 
 from minigrad.tensor import Tensor
+from minigrad.utils.state import as_saved, like
+
+T = TypeVar("T")
 
 
 class Optimizer:
@@ -24,6 +31,13 @@ class Optimizer:
         TypeError: something else than a leaf tensor is to be optimised.
     """
 
+    steps_taken = 0  # how often step() has been called: a schedule asks whether it was
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = _counted(cls.step)  # type: ignore[method-assign]
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError("params should be an iterable of Tensors or dicts, got one Tensor")
@@ -38,6 +52,8 @@ class Optimizer:
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with settings of their own, such as layers unfrozen later."""
+        if not isinstance(group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(group).__name__}")
         listed = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         known = {p for g in self.param_groups for p in g["params"]}
         for p in listed:
@@ -63,8 +79,15 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = p.grad.detach().zero_()
 
-    def step(self) -> None:
-        """Change the parameters by one step along their gradients."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change the parameters by one step along their gradients.
+
+        Args:
+            closure: computes the gradients anew, and returns the loss; called before the step.
+
+        Returns:
+            What ``closure`` returned; None without one.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define step()")
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,28 +99,49 @@ class Optimizer:
             "param_groups": groups,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over settings and state that `state_dict` returned; tensors are copied, to
-        where the parameters are.
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over settings and state that `state_dict` returned, minigrad's or PyTorch's.
+
+        Tensors are copied to where the parameters are; those of floating-point parameters are cast
+        to the parameter's dtype.
 
         Raises:
-            ValueError: the groups have other sizes; then nothing has been changed.
+            TypeError: ``state_dict`` is not made of dictionaries and lists, or a setting or a state
+                is of another type.
+            ValueError: it has groups of other sizes, a setting that is out of range, or a state for
+                an unknown parameter or of another shape. Whatever is raised, nothing has changed.
         """
-        saved = state_dict["param_groups"]
+        saved, remembered = _taken_apart(state_dict)
         sizes, own = ([len(g["params"]) for g in gs] for gs in (saved, self.param_groups))
         if sizes != own:
             raise ValueError(f"loaded state dict has groups of {sizes} parameters, not {own}")
-        parameters = self._parameters()
-        state = {
-            parameters[int(i)]: {
-                k: v.detach().clone().to(parameters[int(i)].device) if isinstance(v, Tensor) else v
-                for k, v in values.items()
-            }
-            for i, values in state_dict["state"].items()
-        }
-        for group, settings in zip(self.param_groups, saved, strict=True):
-            group.update({k: v for k, v in settings.items() if k != "params"})
+        settings = [
+            {**group, **new, "params": group["params"]}
+            for group, new in zip(self.param_groups, saved, strict=True)
+        ]
+        for group in settings:
+            self.check(group)
+        names = [name for group in saved for name in group["params"]]
+        places = dict(zip(names, self._parameters(), strict=True))
+        if unknown := [name for name in remembered if name not in places]:
+            raise ValueError(
+                f"loaded state dict has a state for parameter {unknown[0]!r}, but its groups hold "
+                f"the parameters {names}"
+            )
+        state = {}
+        for name, values in remembered.items():
+            p = places[name]
+            state[p] = {key: _copied(key, value, p) for key, value in values.items()}
+            self.check_state(p, state[p], f"loaded state dict: parameter {name!r}")
+        for group, new in zip(self.param_groups, settings, strict=True):
+            group.update(new)
         self.state = state
+
+    def check_state(self, parameter: Tensor, values: dict[str, Any], what: str) -> None:
+        """Raise TypeError or ValueError if a loaded state does not fit its parameter.
+
+        For subclasses; ``what`` says in a message which parameter it is.
+        """
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -108,3 +152,46 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _counted(step: Callable[..., T]) -> Callable[..., T]:
+    """Return an optimiser's ``step``, counted in ``steps_taken``."""
+
+    @functools.wraps(step)
+    def counted(self: Optimizer, *args: Any, **options: Any) -> T:
+        self.steps_taken += 1
+        return step(self, *args, **options)
+
+    return counted
+
+
+def _taken_apart(state_dict: Any) -> tuple[list[Any], Mapping[Any, Any]]:
+    """Return the groups and the states in a state dict, once it is seen to be made of these."""
+
+    def expect(kind: Any, value: Any, what: str) -> Any:
+        if not isinstance(value, kind):
+            wanted = "a dictionary" if kind is Mapping else "a list"
+            raise TypeError(f"expected {wanted} as {what}, got {type(value).__name__}")
+        return value
+
+    expect(Mapping, state_dict, "the state of an optimiser")
+    if missing := [name for name in ("state", "param_groups") if name not in state_dict]:
+        raise ValueError(f"not the state of an optimiser: it lacks {missing[0]!r}")
+    groups = list(expect(list | tuple, state_dict["param_groups"], "'param_groups'"))
+    for i, group in enumerate(groups):
+        expect(Mapping, group, f"param_groups[{i}]")
+        expect(list | tuple, group.get("params"), f"param_groups[{i}]['params']")
+    states = expect(Mapping, state_dict["state"], "'state'")
+    for name, values in states.items():
+        expect(Mapping, values, f"the state of parameter {name!r}")
+    return groups, states
+
+
+def _copied(key: Any, value: Any, parameter: Tensor) -> Any:
+    """Return a copy of a value of a state: a tensor, also PyTorch's or an array, as one of ours."""
+    if not (hasattr(value, "detach") or isinstance(value, np.ndarray)):
+        return copy.deepcopy(value)
+    saved = as_saved(value).clone()
+    if parameter.dtype.kind != "f" or key == "step":  # a count of steps would not fit a half
+        return saved.to(parameter.device)
+    return like(saved, parameter)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,21 +14,31 @@ from minigrad.fused import fused
 from minigrad.kernels import Launcher
 from minigrad.random import Generator, randperm
 from minigrad.tensor import Tensor
+from minigrad.utils.collate import default_collate
 
 
-class Dataset(Protocol):
-    """What a `DataLoader` asks of a data set.
+class Dataset:
+    """The base of data sets: they have a length, and an example at each integer from 0 on.
 
-    One whose examples live on a GPU says so by an attribute ``device``; its indices live there too.
+    A data set need not be derived from it: a list will do.
+
+    Attributes:
+        gathers: whether the data set can also be indexed with an array of integers, and then
+            returns a whole batch by one gather. If its examples live on a GPU, it says so by an
+            attribute ``device``, and the indices live there too.
     """
 
-    def __len__(self) -> int: ...
+    gathers = False
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        """Return the examples at an array of indices, all in one gather."""
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the example at an index."""
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__()")
 
 
-class TensorDataset:
+class TensorDataset(Dataset):
     """Examples that lie side by side in tensors: example i is ``(t[i] for t in tensors)``.
 
     Args:
@@ -36,6 +47,8 @@ class TensorDataset:
     Raises:
         ValueError: they are not.
     """
+
+    gathers = True
 
     def __init__(self, *tensors: Tensor) -> None:
         if len({len(t) for t in tensors}) != 1:
@@ -56,6 +69,71 @@ class TensorDataset:
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         return tuple(t[index] for t in self.tensors)
+
+
+class Subset(Dataset):
+    """A part of a data set: example i is that at ``indices[i]`` of the whole.
+
+    Args:
+        dataset: the whole.
+        indices: which examples, in which order.
+    """
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+        self._places = np.asarray(indices, dtype=np.int64)
+        self.gathers = getattr(dataset, "gathers", False)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        places = self._places[index]
+        if np.ndim(places):
+            return self.dataset[move(places, getattr(self.dataset, "device", CPU))]
+        return self.dataset[int(places)]
+
+
+def random_split(
+    dataset: Any, lengths: Sequence[float], generator: Generator | None = None
+) -> list[Subset]:
+    """Split a data set at random into parts that have nothing in common.
+
+    Args:
+        dataset: the whole.
+        lengths: of the parts, as numbers of examples that sum up to the whole; or as shares that
+            sum up to 1. What is left by rounding these down goes to the parts in turn, one each.
+        generator: where the order is drawn from; None for the default generator.
+
+    Raises:
+        ValueError: the lengths do not sum up to the whole, or one is negative.
+
+    Examples:
+        >>> import minigrad
+        >>> [len(part) for part in random_split(range(10), [0.75, 0.25], minigrad.Generator(0))]
+        [8, 2]
+    """
+    n = len(dataset)
+    if any(not length >= 0 for length in lengths):
+        raise ValueError(f"lengths should not be negative, got {list(lengths)}")
+    sizes = [math.floor(length) for length in lengths]
+    whole = sizes == list(lengths)
+    if math.isclose(sum(lengths), 1):
+        sizes, whole = [math.floor(n * share) for share in lengths], True
+        for i in range(n - sum(sizes)):
+            sizes[i % len(sizes)] += 1
+    if not whole or sum(sizes) != n:
+        raise ValueError(
+            f"Sum of input lengths does not equal the length of the input dataset! {list(lengths)} "
+            f"for {n} examples"
+        )
+    order = randperm(n, generator=generator).numpy()
+    ends = np.cumsum(sizes)
+    return [
+        Subset(dataset, order[end - size : end].tolist())
+        for end, size in zip(ends, sizes, strict=True)
+    ]
 
 
 def _gathered(launch: Launcher, data: Any, index: Any, divisor: float) -> Any:
@@ -79,53 +157,83 @@ def gather_scaled(data: Any, index: Any, divisor: float) -> Any:
 class DataLoader:
     """Batches of a data set, anew in each ``for`` loop.
 
-    Each batch is one vectorised gather, ``dataset[indices]``.
+    Examples are taken one by one, ``dataset[i]``, and put together by ``collate_fn``. A data set
+    that ``gathers``, as `TensorDataset` does, gives each batch at once: ``dataset[indices]``.
 
     Args:
-        dataset: has ``len()`` and can be indexed with an array of int64 indices.
+        dataset: has ``len()`` and an example at each integer, such as a list; see `Dataset`.
         batch_size: examples in a batch, >= 1; the last batch may be smaller.
         shuffle: whether each loop goes through the examples in a new random order.
         drop_last: whether to leave out a smaller last batch.
         generator: where orders are drawn from, one draw each loop; None for the default generator.
+        collate_fn: makes a batch of a list of examples; None for `default_collate`. With one, a
+            data set that gathers is asked for single examples too.
+        num_workers, pin_memory: accepted as in PyTorch, and without effect: batches are made in the
+            process that asks for them.
 
     Raises:
-        ValueError: ``batch_size`` is no positive integer.
+        TypeError: ``dataset`` has no length, or no examples at integers.
+        ValueError: ``batch_size`` is no positive integer, or ``num_workers`` negative.
 
     Examples:
         >>> import minigrad
         >>> numbers = TensorDataset(minigrad.arange(5))
         >>> [batch.tolist() for (batch,) in DataLoader(numbers, batch_size=2)]
         [[0, 1], [2, 3], [4]]
+        >>> [batch.tolist() for batch in DataLoader([1, 2, 3], batch_size=2)]
+        [[1, 2], [3]]
     """
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Any,
         batch_size: int = 1,
         shuffle: bool = False,
         drop_last: bool = False,
         generator: Generator | None = None,
+        *,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ) -> None:
-        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise TypeError(
+                f"DataLoader needs a data set with len() and an example at each integer, got a "
+                f"{type(dataset).__name__}: make a list of it, or a class with __len__ and "
+                "__getitem__"
+            )
+        if isinstance(batch_size, bool) or not (
+            isinstance(batch_size, int | np.integer) and batch_size >= 1
+        ):
             raise ValueError(f"batch_size should be a positive integer value, got {batch_size!r}")
+        if num_workers < 0:
+            raise ValueError(f"num_workers option should be non-negative, got {num_workers}")
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.generator = generator
+        self.collate_fn = collate_fn
 
     def in_order(self) -> DataLoader:
         """Return a loader of the same data that neither shuffles nor leaves anything out."""
-        return DataLoader(self.dataset, self.batch_size)
+        return DataLoader(self.dataset, self.batch_size, collate_fn=self.collate_fn)
 
     def __len__(self) -> int:
         """Return the number of batches."""
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __iter__(self) -> Iterator[Any]:
         n = len(self.dataset)
         order = randperm(n, generator=self.generator).numpy() if self.shuffle else np.arange(n)
-        order = move(order, getattr(self.dataset, "device", CPU))  # a GPU gathers: one copy a loop
+        gathers = getattr(self.dataset, "gathers", False) and self.collate_fn is None
+        if gathers:  # on a GPU, where the indices are copied to once a loop
+            order = move(order, getattr(self.dataset, "device", CPU))
+        collate = self.collate_fn or default_collate
         for i in range(len(self)):
-            yield self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
+            chosen = order[i * self.batch_size : (i + 1) * self.batch_size]
+            if gathers:
+                yield self.dataset[chosen]
+            else:
+                yield collate([self.dataset[k] for k in chosen.tolist()])

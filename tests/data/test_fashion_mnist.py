@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 
 import data.fashion_mnist as fm
+import data.idx as idx_module
 import minigrad
 
 NAMES = [file.name for file in fm.FULL]
@@ -233,6 +234,52 @@ def test_the_cache_folder_is_under_the_home_folder_by_default(
     assert fm.load_fashion_mnist()[0].source.endswith(f"the cache folder {cache}")
 
 
+@pytest.mark.parametrize("home", ["none", "none, online", "of nobody", "of nobody, with a home"])
+def test_without_a_home_folder_the_next_source_is_taken(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwd = pytest.importorskip("pwd")
+
+    def nobody(*args: object) -> None:
+        raise KeyError("no entry")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    if "with" not in home:
+        monkeypatch.delenv("HOME", raising=False)
+    else:
+        monkeypatch.setenv("HOME", str(tmp_path))
+    if "of nobody" in home:
+        monkeypatch.setenv("XDG_CACHE_HOME", "~nosuchuser")
+    else:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    if "online" in home:
+        monkeypatch.delenv("MINIGRAD_OFFLINE")
+    train, _ = fm.load_fashion_mnist(mirrors=[f"http://127.0.0.1:{closed_port()}"])
+    assert f"the bundled sample {fm.SAMPLE_DIR} (no download: " in train.source
+    assert ("set XDG_CACHE_HOME" in train.source) is ("with" not in home)
+    monkeypatch.setattr(fm, "FULL", fm.SAMPLE)
+    fill(fm.DEBIAN_DIR)
+    assert "Debian's package in" in fm.load_fashion_mnist()[0].source
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_a_folder_of_a_user_that_does_not_exist_is_missing(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = "~nosuchuser/data"
+    if by == "environment":
+        monkeypatch.setenv("MINIGRAD_DATA", folder)
+    with pytest.raises(FileNotFoundError, match=r"~nosuchuser/data: .*never replaced by another"):
+        fm.load_fashion_mnist(folder if by == "argument" else None)
+
+
+def test_mirrors_that_prove_who_they_are_come_first() -> None:
+    secure = [mirror.startswith("https://") for mirror in fm.MIRRORS]
+    assert secure == sorted(secure, reverse=True)
+    assert any(secure)
+
+
 @pytest.mark.parametrize("plain", [False, True], ids=["gz", "uncompressed"])
 def test_a_folder_may_hold_files_gzipped_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
@@ -372,7 +419,7 @@ def test_decode_says_what_was_expected_and_found(raw: bytes, message: str) -> No
 
 def test_decode_does_not_inflate_a_gzip_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[int] = []
-    real = fm.zlib.decompressobj
+    real = idx_module.zlib.decompressobj
 
     def spy(**options: int) -> Any:
         stream = real(**options)
@@ -383,7 +430,7 @@ def test_decode_does_not_inflate_a_gzip_bomb(monkeypatch: pytest.MonkeyPatch) ->
 
         return SimpleNamespace(decompress=decompress, eof=False)
 
-    monkeypatch.setattr(fm.zlib, "decompressobj", spy)
+    monkeypatch.setattr(idx_module.zlib, "decompressobj", spy)
     with pytest.raises(ValueError, match="wrong magic number"):
         fm.decode(gzip.compress(bytes(10_000_000)), FILE, "bomb.gz")
     assert limits == [len(GOOD) + 1]
@@ -794,6 +841,81 @@ def test_a_cache_that_cannot_be_written_falls_back_to_the_sample(
     (tmp_path / "xdg").write_text("a file where a folder should be")
     source = fm.load_fashion_mnist(mirrors=[serve().url])[0].source
     assert "the bundled sample" in source
+
+
+@contextmanager
+def stubborn(send: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """Give the address of a server that answers each GET in its own way."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            with suppress(OSError):  # the client hangs up
+                send(self)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/data"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def endlessly(handler: BaseHTTPRequestHandler) -> None:
+    handler.end_headers()
+    while True:
+        sent.append(handler.wfile.write(bytes(1 << 16)))
+
+
+def promising_too_much(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_header("Content-Length", str(10**15))
+    endlessly(handler)
+
+
+def slowly(handler: BaseHTTPRequestHandler) -> None:
+    handler.end_headers()
+    while True:
+        sent.append(handler.wfile.write(b"."))
+        time.sleep(0.01)
+
+
+sent: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("send", "said", "most"),
+    [
+        (endlessly, r"more than the 7,848,880 bytes that the file can have", 40 << 20),
+        (promising_too_much, r"more than the 7,848,880 bytes that the file can have", 8 << 20),
+        (slowly, r"slower than 1,000,000 bytes a second", 10_000),
+    ],
+)
+def test_a_mirror_without_an_end_is_left_for_the_next(
+    send: Any,
+    said: str,
+    most: int,
+    cache: Path,
+    serve: Callable[..., Mirror],
+    online: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sent.clear()
+    monkeypatch.setattr(fm, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(fm, "SLOWEST", 1_000_000)
+    with stubborn(send) as url:
+        fm.load_fashion_mnist(mirrors=[url, serve().url])
+    assert re.search(said, capsys.readouterr().err)
+    assert sum(sent) < most  # the rest stands in buffers
+    assert_downloaded(cache)
 
 
 @pytest.mark.parametrize(("terminal", "quiet"), [(True, False), (False, False), (True, True)])

@@ -314,7 +314,6 @@ def test_an_optimisers_state_is_loaded_to_where_its_parameters_are() -> None:
 def test_what_is_saved_from_a_device_is_loaded_to_the_host_or_to_map_location(
     tmp_path: Any,
 ) -> None:
-    pytest.importorskip("safetensors")
     path = tmp_path / "net.safetensors"
     net = nn.Linear(3, 2).cuda()
     minigrad.save({"net": net.state_dict(), "epoch": 3}, path)

@@ -191,7 +191,124 @@ def test_a_parameter_shares_the_memory_of_the_tensor_it_is_made_of_and_its_versi
     assert repr(p) == "Parameter containing:\ntensor([2., 2.], requires_grad=True)"
 
 
+def test_a_module_that_is_used_twice_is_met_once_by_every_walk() -> None:
+    def shared(m: Any) -> Any:
+        once, twice = m.nn.Linear(2, 2), m.nn.Linear(2, 2)
+        net = m.nn.Sequential(once, m.nn.ReLU(), once, m.nn.Sequential(twice, once), twice)
+        net.mean = m.nn.Module()
+        net.mean.register_buffer("value", m.ones(1))
+        net.mean.register_buffer("again", net.mean.value)
+        return net
+
+    ours, theirs = shared(mg), shared(pytorch())
+    for walk in "named_children", "named_modules", "named_parameters", "named_buffers":
+        found = [name for name, _ in getattr(ours, walk)()]
+        assert found == [name for name, _ in getattr(theirs, walk)()]
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert repr(ours) == repr(theirs)
+    assert len(ours) == len(theirs) == 6
+    assert [type(module).__name__ for module in ours] == [type(m).__name__ for m in theirs]
+
+
+def test_apply_calls_its_function_once_for_each_module_children_first() -> None:
+    shared = Leaf()
+    net = nn.Sequential(shared, nn.Sequential(shared, nn.ReLU()), shared)
+    seen: list[Any] = []
+    net.apply(seen.append)
+    assert seen == [shared, net[1][1], net[1], net]
+
+
+def test_parts_are_found_by_their_dotted_names_as_in_pytorch() -> None:
+    ours, theirs = tree(mg), tree(pytorch())
+    assert ours.get_submodule("") is ours
+    assert ours.get_submodule("body.2.1") is ours.body[2][1]
+    assert ours.get_parameter("blocks.0.fc.weight") is ours.blocks[0].fc.weight
+    assert ours.get_buffer("mean") is ours.mean
+    for get, name in (
+        ("get_submodule", "body.7"), ("get_submodule", "bias"), ("get_submodule", "count.x"),
+        ("get_parameter", "mean"), ("get_parameter", "body.1.nothing"), ("get_buffer", "bias"),
+        ("get_buffer", "nothing.x"),
+    ):  # fmt: skip
+        for net in ours, theirs:
+            with pytest.raises(AttributeError):
+                getattr(net, get)(name)
+
+
+# ------------------------------------------------------------------------- becoming part of it
+
+WRONG_NAMES = [("", KeyError), ("a.b", KeyError), (3, TypeError), (None, TypeError)]
+TAKEN = ["training", "forward", "weight", "act", "flag"]  # of all kinds; each kind has one
+REGISTER = {
+    "register_buffer": (lambda m: m.ones(1), "mean"),
+    "register_parameter": (lambda m: m.nn.Parameter(m.ones(1)), "weight"),
+    "add_module": (lambda m: m.nn.Tanh(), "act"),
+    "register_module": (lambda m: m.nn.Tanh(), "act"),
+}
+
+
+def occupied(m: Any) -> Any:
+    net = m.nn.Linear(2, 2)
+    net.act, net.flag = m.nn.ReLU(), True
+    net.register_buffer("mean", m.zeros(1))
+    return net
+
+
+@pytest.mark.parametrize("register", REGISTER)
+def test_names_that_are_taken_or_cannot_be_saved_are_refused_as_in_pytorch(register: str) -> None:
+    make, own = REGISTER[register]
+    for m in mg, pytorch():
+        net = occupied(m)
+        before = list(net.state_dict()), repr(net)
+        for name, error in [*WRONG_NAMES, *((name, KeyError) for name in {*TAKEN, "mean"} - {own})]:
+            with pytest.raises(error, match=r"name|exists"):
+                getattr(net, register)(name, make(m))
+        for wrong in 3, "x", [m.ones(1)], m.ones(1) if "buffer" not in register else object():
+            with pytest.raises(TypeError, match=r"cannot assign|not a Module"):
+                getattr(net, register)("new", wrong)
+        assert (list(net.state_dict()), repr(net)) == before
+        value = make(m)
+        getattr(net, register)(own, value)
+        assert getattr(net, own) is value
+        for name, later in (("late", None), ("late", value)):
+            getattr(net, register)(name, later)
+            assert net.late is later
+
+
+def test_what_is_assigned_has_a_name_that_can_be_saved_and_fits_what_it_replaces() -> None:
+    net = occupied(mg)
+    for name, value in (("a.b", nn.Parameter(mg.ones(1))), ("", nn.ReLU())):
+        with pytest.raises(KeyError):
+            setattr(net, name, value)
+    for m in mg, pytorch():
+        net = occupied(m)
+        for name, value in (("mean", 3), ("mean", "x"), ("act", 3), ("weight", m.ones(1))):
+            with pytest.raises(TypeError, match="cannot assign"):
+                setattr(net, name, value)
+        net.mean, net.act = m.nn.Parameter(m.ones(1)), m.nn.Parameter(m.ones(1))
+        assert [name for name, _ in net.named_buffers()] == []
+        assert {name for name, _ in net.named_parameters()} == {"weight", "bias", "mean", "act"}
+        del net.mean
+        net.mean = m.ones(1)
+        assert "mean" not in net.state_dict()
+
+
+def test_sequential_refuses_names_that_would_hide_its_own() -> None:
+    for m in mg, pytorch():
+        for name in "forward", "a.b", "":
+            with pytest.raises(KeyError):
+                m.nn.Sequential(OrderedDict({name: m.nn.ReLU()}))
+
+
 # ------------------------------------------------------------------------- buffers
+
+
+def test_a_parameter_that_is_registered_as_a_buffer_is_one() -> None:
+    for m in mg, pytorch():
+        net = m.nn.Module()
+        net.register_buffer("b", m.nn.Parameter(m.ones(1)))
+        assert [name for name, _ in net.named_buffers()] == ["b"]
+        assert list(net.parameters()) == []
+        assert list(net.state_dict()) == ["b"]
 
 
 def test_a_buffer_is_saved_and_cast_but_not_learned() -> None:
@@ -252,6 +369,16 @@ def test_train_and_eval_set_every_module_and_return_the_root() -> None:
     }
 
 
+@pytest.mark.parametrize("mode", ["no", "abc", "False", 0, 1, None, np.bool_(True), mg.ones(1)])
+def test_a_mode_that_is_no_boolean_is_refused_as_in_pytorch(mode: Any) -> None:
+    for m in mg, pytorch():
+        net = m.nn.Sequential(m.nn.Dropout()).eval()
+        with pytest.raises(ValueError, match="training mode is expected to be boolean"):
+            net.train(mode)
+        assert not net.training
+        assert not net[0].training
+
+
 def test_a_new_module_trains_whatever_others_do() -> None:
     Leaf().eval()
     assert Leaf().training
@@ -290,6 +417,10 @@ def test_requires_grad_freezes_and_thaws_all_parameters() -> None:
         (lambda net: net.to("cpu"), np.float32),
         (lambda net: net.cpu(), np.float32),
         (lambda net: net.to(mg.device("cpu")), np.float32),
+        (lambda net: net.to("cpu", np.float64), np.float64),
+        (lambda net: net.to(device="cpu", dtype=np.float64), np.float64),
+        (lambda net: net.to(dtype=np.float16), np.float16),
+        (lambda net: net.to(mg.ones(1, dtype=np.float64)), np.float64),
     ],
 )
 def test_a_cast_or_a_move_keeps_the_parameters_the_objects_they_were(cast: Any, dtype: Any) -> None:
@@ -305,6 +436,14 @@ def test_a_cast_or_a_move_keeps_the_parameters_the_objects_they_were(cast: Any, 
     assert net.steps.dtype == np.int64
     for name, value in snapshot(net).items():
         np.testing.assert_allclose(value, values[name], rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_, mg.uint8])
+def test_a_module_is_not_cast_to_integers(dtype: Any) -> None:
+    net = tree(mg)
+    with pytest.raises(TypeError, match=r"only accepts floating point dtypes, but got .*dtype="):
+        net.to(dtype)
+    assert {p.dtype for p in net.parameters()} == {np.dtype(np.float32)}
 
 
 def test_an_optimiser_made_before_a_cast_trains_the_cast_module() -> None:
@@ -436,6 +575,77 @@ def test_not_strict_still_refuses_a_wrong_size_and_changes_nothing() -> None:
     with pytest.raises(RuntimeError, match=r"size mismatch for 1\.w"):
         net.load_state_dict({"0.w": mg.tensor([7.0]), "1.w": mg.ones(2)}, strict=False)
     assert snapshot(net) == {"0.w": [1.0], "1.w": [2.0]}
+
+
+class Lazy(dict[str, Any]):
+    """A dictionary whose last value cannot be read."""
+
+    def __getitem__(self, key: str) -> Any:
+        if key == list(self)[-1]:
+            raise OSError("the disk is gone")
+        return super().__getitem__(key)
+
+
+BAD_ENTRIES: dict[str, Any] = {
+    "another shape": mg.ones(9),
+    "more dimensions": lambda t: t.unsqueeze(0),
+    "fewer dimensions": mg.tensor(1.0),
+    "a string": "x",
+    "an array of strings": np.array(["x"]),
+    "an array of objects": np.array([None, {}], dtype=object),
+    "complex numbers": lambda t: t.numpy().astype(complex),
+    "a dictionary": {"a": 1},
+    "a ragged list": [[1.0], [2.0, 3.0]],
+    "nothing": None,
+    "dates": lambda t: t.numpy().astype("M8[s]"),
+}
+ENTRIES = list(tree(mg).state_dict())
+
+
+@pytest.mark.parametrize("position", range(len(ENTRIES)), ids=ENTRIES)
+@pytest.mark.parametrize("kind", BAD_ENTRIES)
+@pytest.mark.parametrize("strict", [True, False])
+def test_one_bad_entry_anywhere_is_named_and_nothing_is_changed(
+    kind: str, position: int, strict: bool
+) -> None:
+    net = tree(mg)
+    before = snapshot(net)
+    state: dict[str, Any] = {name: t.clone() + 1 for name, t in net.state_dict().items()}
+    name, bad = ENTRIES[position], BAD_ENTRIES[kind]
+    state[name] = bad(state[name]) if callable(bad) else bad
+    with pytest.raises(RuntimeError, match=rf"loading state_dict for Net:\n\t.*{name}") as raised:
+        net.load_state_dict(state, strict)
+    assert str(raised.value).count("\n\t") == 1
+    assert snapshot(net) == before
+
+
+@pytest.mark.parametrize("position", range(len(ENTRIES)), ids=ENTRIES)
+def test_memory_that_cannot_be_written_is_found_before_anything_is_changed(position: int) -> None:
+    net = tree(mg)
+    state = {name: t.clone() + 1 for name, t in net.state_dict().items()}
+    before = snapshot(net)
+    dict(net._tensors())[ENTRIES[position]].array.flags.writeable = False
+    with pytest.raises(RuntimeError, match=rf"memory of {ENTRIES[position]} is read-only"):
+        net.load_state_dict(state)
+    assert snapshot(net) == before
+
+
+def test_a_state_that_cannot_be_read_to_its_end_changes_nothing() -> None:
+    net = tree(mg)
+    before = snapshot(net)
+    with pytest.raises(OSError, match="the disk is gone"):
+        net.load_state_dict(Lazy({name: t + 1 for name, t in net.state_dict().items()}))
+    with pytest.raises(TypeError, match="Expected state_dict to be dict-like, got <class 'list'>"):
+        net.load_state_dict([1])
+    assert snapshot(net) == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_beyond_the_parameters_range_becomes_infinite_as_in_pytorch() -> None:
+    for m in mg, pytorch():
+        net = m.nn.Linear(1, 1).to(m.float16)
+        net.load_state_dict({"weight": m.full((1, 1), 1e9), "bias": m.ones(1)})
+        assert net.weight.tolist() == [[np.inf]]
 
 
 # ------------------------------------------------------------------------- as text, as a copy

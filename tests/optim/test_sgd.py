@@ -202,7 +202,6 @@ def through_a_dictionary(state: dict[str, Any], folder: Path) -> Any:
 
 
 def through_a_file(state: dict[str, Any], folder: Path) -> Any:
-    pytest.importorskip("safetensors")
     mg.save(state, folder / "state.safetensors")
     return mg.load(folder / "state.safetensors")
 
@@ -256,6 +255,129 @@ def test_a_state_for_other_groups_is_refused_and_changes_nothing() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("convert", [lambda t: t, lambda t: t.numpy(), "torch"])
+def test_a_loaded_buffer_has_its_parameters_dtype_as_in_pytorch(dtype: Any, convert: Any) -> None:
+    torch = pytest.importorskip("torch")
+    change = (lambda t: torch.from_numpy(t.numpy())) if convert == "torch" else convert
+    runs = []
+    for m in mg, torch:
+        source = [m.from_numpy(np.ones(2, np.float32)).requires_grad_()]
+        optimizer = m.optim.SGD(source, lr=0.1, momentum=0.9)
+        source[0].grad = m.from_numpy(np.full(2, 1 / 3, np.float32))
+        optimizer.step()
+        state = optimizer.state_dict()
+        if m is mg:
+            state["state"][0]["momentum_buffer"] = change(state["state"][0]["momentum_buffer"])
+        target = [m.from_numpy(np.ones(2, dtype)).requires_grad_()]
+        other = m.optim.SGD(target, lr=0.5)
+        other.load_state_dict(state)
+        target[0].grad = m.from_numpy(np.full(2, 0.1, dtype))
+        other.step()
+        runs.append([target[0].detach().numpy(), other.state[target[0]]["momentum_buffer"].numpy()])
+    for ours, theirs in zip(*runs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2 * np.finfo(dtype).eps, strict=True)
+
+
+def test_the_state_of_pytorchs_optimiser_is_taken() -> None:
+    torch = pytest.importorskip("torch")
+    theirs, ours = parameters(torch), parameters(mg)
+    source, target = torch.optim.SGD(theirs, 0.05, 0.9), SGD(ours, lr=9.0)
+    loss(theirs).backward()
+    source.step()
+    target.load_state_dict(source.state_dict())
+    for p, q in zip(ours, theirs, strict=True):
+        p.detach().copy_(mg.from_numpy(q.detach().numpy()))
+    for a, b in zip(train(ours, target, 5), train(theirs, source, 5), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+BAD_STATES: dict[str, Callable[[Any], Any]] = {
+    "no dictionary": lambda s: [s],
+    "no groups": lambda s: {"state": s["state"]},
+    "no state": lambda s: {"param_groups": s["param_groups"]},
+    "groups that are none": lambda s: {**s, "param_groups": 3},
+    "a group that is none": lambda s: {**s, "param_groups": [3, 4]},
+    "a group without parameters": lambda s: {**s, "param_groups": [{"lr": 1.0}, {"lr": 1.0}]},
+    "one group": lambda s: {**s, "param_groups": s["param_groups"][:1]},
+    "a state that is none": lambda s: {**s, "state": [1]},
+    "a parameter's state that is none": lambda s: {**s, "state": {**s["state"], 1: 5}},
+    "an unknown parameter": lambda s: {**s, "state": {**s["state"], 7: {}}},
+}
+for _i in range(3):
+    for _name, _buffer in {
+        "another shape": lambda: mg.ones(5),
+        "more dimensions": lambda: mg.ones(1, 4, 3),
+        "a number": lambda: 3.0,
+        "an array of strings": lambda: np.array(["x"]),
+        "a list": lambda: [1.0],
+    }.items():
+        BAD_STATES[f"{_name} for parameter {_i}"] = lambda s, i=_i, buffer=_buffer: {
+            **s, "state": {**s["state"], i: {"momentum_buffer": buffer()}}
+        }  # fmt: skip
+for _i in range(2):
+    for _name, _value in {"lr": -1.0, "momentum": math.nan, "weight_decay": "much"}.items():
+        BAD_STATES[f"{_name} of group {_i}"] = lambda s, i=_i, new=(_name, _value): {
+            **s,
+            "param_groups": [
+                {**g, **({new[0]: new[1]} if j == i else {})}
+                for j, g in enumerate(s["param_groups"])
+            ],
+        }
+
+
+@pytest.mark.parametrize("spoil", BAD_STATES.values(), ids=BAD_STATES)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(spoil: Any) -> None:
+    def trained(lr: float) -> Any:
+        w, b, c = params = parameters(mg)
+        optimizer = SGD([{"params": [w, b]}, {"params": [c], "lr": 7.0}], lr=lr, momentum=0.9)
+        train(params, optimizer, 1)
+        return optimizer
+
+    optimizer, state = trained(0.25), trained(0.5).state_dict()
+    before = optimizer.state_dict()
+    buffers = {p: id(values["momentum_buffer"]) for p, values in optimizer.state.items()}
+    with pytest.raises((TypeError, ValueError)):
+        optimizer.load_state_dict(spoil(state))
+    assert optimizer.state_dict()["param_groups"] == before["param_groups"]
+    assert {p: id(values["momentum_buffer"]) for p, values in optimizer.state.items()} == buffers
+    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_a_buffer_of_another_shape_is_named_with_both_shapes() -> None:
+    source, target = mg.ones(2, requires_grad=True), mg.ones(3, requires_grad=True)
+    one, other = SGD([source], 0.1, 0.9), SGD([target], 0.1, 0.9)
+    source.grad = mg.ones(2)
+    one.step()
+    with pytest.raises(ValueError, match=r"parameter 0 .* shape \(2,\), .* the shape \(3,\)"):
+        other.load_state_dict(one.state_dict())
+
+
+# ------------------------------------------------------------------------- a closure
+
+
+@pytest.mark.parametrize("recording", [True, False])
+def test_a_closure_is_called_before_the_step_and_its_loss_returned(recording: bool) -> None:
+    runs = []
+    for m in mg, pytest.importorskip("torch"):
+        p = m.tensor([1.0, 2.0], requires_grad=True)
+        optimizer, seen = m.optim.SGD([p], lr=0.25), []
+
+        def closure(p: Any = p, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            total = (p * p).sum()
+            total.backward()
+            return total
+
+        for _ in range(3):
+            with m.set_grad_enabled(recording):
+                seen += [optimizer.step(closure).item(), *p.tolist()]
+        assert optimizer.step() is None
+        runs.append(seen)
+    assert runs[0] == runs[1] == [5.0, 0.5, 1.0, 1.25, 0.25, 0.5, 0.3125, 0.125, 0.25]
+
+
 # ------------------------------------------------------------------------- what is refused
 
 
@@ -287,6 +409,7 @@ def test_what_cannot_be_optimised_is_refused() -> None:
         ([], ValueError, "empty parameter list"),
         (iter(()), ValueError, "empty parameter list"),
         (p, TypeError, "should be an iterable of Tensors or dicts"),
+        ([{"params": [p]}, [p]], TypeError, "param_group must be a dict, but got list"),
         ([p, np.ones(2)], TypeError, "can only optimize Tensors, got ndarray"),
         ([p, p * 2], ValueError, "can't optimize a non-leaf Tensor"),
         ([p, p], ValueError, "appear more than once"),
