@@ -98,6 +98,22 @@ def test_without_checksums_the_files_are_refused_unless_that_is_asked_for(tmp_pa
         (bytes([0, 0, 8, 3]) + b"\xff" * 12, "truncated"),
         (gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12), "truncated"),
     ],
+    ids=[
+        "empty",
+        "no magic number",
+        "cut in the magic number",
+        "a web page",
+        "another dtype",
+        "cut short",
+        "too long",
+        "zipped, cut short",
+        "zipped, too long",
+        "no gzip stream",
+        "one image",
+        "too few images",
+        "a false size",
+        "zipped, a false size",
+    ],
 )
 def test_what_is_no_such_file_is_refused_with_what_was_found(
     content: bytes, message: str, tmp_path: Path
