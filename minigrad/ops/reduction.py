@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.ops.arithmetic import maximum, minimum
 from minigrad.ops.shape import take_along_dim
+from minigrad.ops.summing import total
 from minigrad.table import differentiable, numpy_keywords
 
 Dim: TypeAlias = int | Sequence[int] | None  # None: all dimensions
@@ -33,8 +34,9 @@ def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
 @differentiable(x=lambda g, x_shape, dim, keepdim: _spread(g, x_shape, dim, keepdim))
 def sum(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     """Return the sum of the elements; integers and booleans are summed as int64."""
-    dtype = np.int64 if x.dtype.kind in "iub" else x.dtype
-    return x.sum(axis=_axes(dim), dtype=dtype, keepdims=keepdim)
+    if x.dtype.kind != "f":
+        return x.sum(axis=_axes(dim), dtype=np.int64, keepdims=keepdim)
+    return total(x, _axes(dim), keepdim)
 
 
 @differentiable(
