@@ -242,8 +242,7 @@ def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
 
 @differentiable(
     x=lambda g, y, x, dim, keepdim: (
-        _spread(g, x.shape, dim, keepdim)
-        * np.exp(_widened(x) - _spread(y, x.shape, dim, keepdim))
+        _spread(g, x.shape, dim, keepdim) * np.exp(_widened(x) - _spread(y, x.shape, dim, keepdim))
     )
 )
 def logsumexp(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
