@@ -269,7 +269,8 @@ def softmax(x: Any, dim: int) -> Any:
 def log_softmax(x: Any, dim: int) -> Any:
     """Return log softmax(x) along ``dim``, finite for logits of any size."""
     y, axes = _below_top("log_softmax", x, dim)
-    y -= np.log(total(np.exp(y), axes, True))
+    with np.errstate(divide="ignore"):  # log 0, of nothing
+        y -= np.log(total(np.exp(y), axes, True))
     return y.astype(x.dtype, copy=False)
 
 

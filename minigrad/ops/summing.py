@@ -3,8 +3,8 @@
 NumPy adds numbers that lie next to each other in pairs, so that rounding errors grow with the
 logarithm of their count. Along any other axis it adds row after row, in the array's own dtype:
 20 million float32 ones come to 16,777,216, and halves stop at 2048. So such an axis is folded, as a
-long strip of paper is: rows i, i + k, i + 2k, ... are added, 64 of them, and the k rows that remain
-are folded again. That is quicker too, for k rows next to each other are added as one.
+long strip of paper is: rows i, i + k, i + 2k, ... are added, 16 of them, and the k rows that remain
+are folded again, in float64. That is quicker too, for k rows next to each other are added as one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_ROWS = 64  # how many numbers are added one after another, at most
+_ROWS = 16  # how many numbers are added one after another, at most
 
 
 def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -65,13 +65,13 @@ def _total(x: np.ndarray, axes: tuple[int, ...], keepdims: bool, ordered: bool) 
 
 
 def _folded(x: np.ndarray, axis: int) -> np.ndarray:
-    """Return the sum over an axis, which stays with size 1."""
+    """Return the sum over an axis, which stays with size 1; in float64 if it is a long one."""
     while (n := x.shape[axis]) > _ROWS:
         head, rest = x, None
         if n % _ROWS:
             head, rest = np.split(x, [n - n % _ROWS], axis)
         shape = (*x.shape[:axis], _ROWS, n // _ROWS, *x.shape[axis + 1 :])
-        x = head.reshape(shape).sum(axis=axis)
+        x = head.reshape(shape).sum(axis=axis).astype(np.float64, copy=False)
         if rest is not None:
             x = np.concatenate((x, rest), axis)
     return x.sum(axis=axis, keepdims=True)
