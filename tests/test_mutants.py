@@ -33,8 +33,9 @@ def test_every_entry_of_the_table_is_a_formula(module: str) -> None:
 
 
 def test_no_file_of_ops_is_forgotten() -> None:
-    files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "minigrad/ops").glob("*.py")}
-    assert files - {"minigrad/ops/__init__.py"} == set(TESTS)
+    paths = (ROOT / "minigrad/ops").glob("*.py")
+    files = {p.relative_to(ROOT).as_posix() for p in paths if "@differentiable(" in p.read_text()}
+    assert files == set(TESTS)
 
 
 def test_an_entry_is_wronged_as_a_whole_and_in_each_part_and_reads_what_it_then_names() -> None:
@@ -84,7 +85,7 @@ calls = [lambda x: x * 5, lambda x: x.mean(), lambda x: x.amax(), lambda x: mini
 print([gradient(call) for call in calls])
 plant("arithmetic", "mul", "-(g * b)")
 plant("reduction", "_count", "math.prod(reduced)")
-plant("reduction", "_to_extremes", "_spread(y, x.shape, dim, keepdim) * hit")
+plant("reduction", "_to_extremes", "kept(_spread(_widened(y), x.shape, dim, keepdim) / count")
 plant("shape", "_join", "2 * getitem(")
 print([gradient(call) for call in calls])
 """

@@ -11,16 +11,8 @@ from minigrad.device import device_of
 from minigrad.table import differentiable
 
 
-@differentiable(
-    a=lambda g, b: _matmul(g, b.swapaxes(-1, -2)),  # dL/da = g bᵀ
-    b=lambda g, a: _matmul(a.swapaxes(-1, -2), g),  # dL/db = aᵀ g
-)
-def _matmul(a: Any, b: Any) -> Any:
-    """Return the products of (stacks of) matrices; the engine sums over broadcast stacks."""
-    return _product(a, b)
-
-
 def _product(a: Any, b: Any) -> Any:
+    """Return ``a @ b``, of arrays or tensors."""
     try:
         if a.dtype.char == b.dtype.char == "e" and isinstance(a, np.ndarray):
             return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
@@ -29,6 +21,15 @@ def _product(a: Any, b: Any) -> Any:
         if device_of(a) != device_of(b):
             raise
         raise RuntimeError(_mismatch(a.shape, b.shape)) from None
+
+
+@differentiable(
+    a=lambda g, b: _product(g, b.swapaxes(-1, -2)),  # dL/da = g bᵀ
+    b=lambda g, a: _product(a.swapaxes(-1, -2), g),  # dL/db = aᵀ g
+)
+def _matmul(a: Any, b: Any) -> Any:
+    """Return the products of (stacks of) matrices; the engine sums over broadcast stacks."""
+    return _product(a, b)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -82,14 +83,16 @@ def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
 
 def _to_input(g: Any, weight: Any) -> Any:
     """Return g w."""
-    return matmul(g, weight) if weight.ndim == 2 else np.expand_dims(g, -1) * weight
+    return _product(g, weight) if weight.ndim == 2 else np.expand_dims(g, -1) * weight
 
 
-def _to_weight(g: Any, x: Any, weight_shape: tuple[int, ...]) -> Any:
+def _to_weight(g: Any, x: Any) -> Any:
     """Return gᵀ x, over all rows."""
-    if len(weight_shape) == 1:
-        g = np.expand_dims(g, -1)
-    return _matmul(_rows(g).T, _rows(x)).reshape(weight_shape)
+    if g.ndim == x.ndim == 2:
+        return _product(g.T, x)
+    if g.ndim == x.ndim:
+        return _product(_rows(g).T, _rows(x))
+    return _product(g.reshape((1, -1)), _rows(x)).reshape((-1,))  # the weight has 1 dimension
 
 
 @differentiable(x=_to_input, weight=_to_weight, bias=lambda g: g)
@@ -125,4 +128,4 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 def _rows(x: Any) -> Any:
     """Return x as a matrix: its last dimension kept, all others become rows."""
-    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
+    return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))

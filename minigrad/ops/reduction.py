@@ -80,8 +80,16 @@ def _deviations(x: Any, dim: Dim) -> Any:
     return np.subtract(x, first + _mean(y, axes, True), out=y)
 
 
-def _variance(x: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
+def _meant(dim: Any, correction: float | None) -> tuple[Dim, float]:
+    """Return ``dim`` and ``correction``, of which the first may stand for the second: `var`."""
+    if isinstance(dim, bool):
+        return None, dim
+    return dim, 1 if correction is None else correction
+
+
+def _variance(x: Any, dim: Dim, correction: float | None, keepdim: bool) -> Any:
     """Return the variance in float32 at least."""
+    dim, correction = _meant(dim, correction)
     d = _deviations(x, dim)
     d *= d
     y = total(d, reduced_axes(dim, x.ndim), keepdim)
@@ -96,8 +104,9 @@ def _variance(x: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
     return np.where(y > 0, math.inf, math.nan)
 
 
-def _to_deviations(g: Any, x: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
+def _to_deviations(g: Any, x: Any, dim: Dim, correction: float | None, keepdim: bool) -> Any:
     """Return g (x - mean) / (n - correction)."""
+    dim, correction = _meant(dim, correction)
     freedom = _count(x.shape, g.shape) - correction
     g = g / freedom if freedom > 0 else g * math.nan
     return _spread(g, x.shape, dim, keepdim) * _deviations(x, dim)
@@ -108,8 +117,13 @@ def _to_deviations(g: Any, x: Any, dim: Dim, correction: float, keepdim: bool) -
         2 * _widened(g), x, dim, correction, keepdim
     )
 )
-def var(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
-    """Return the variance, Σ(x - mean)² / (n - correction); the default is the unbiased one."""
+def var(
+    x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = False
+) -> Any:
+    """Return the variance, Σ(x - mean)² / (n - correction); the default is the unbiased one.
+
+    As in PyTorch, ``var(x, False)`` is ``var(x, correction=0)``.
+    """
     return _variance(x, dim, correction, keepdim).astype(floating(x).dtype)
 
 
@@ -118,7 +132,9 @@ def var(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -
         kept(_widened(g), y != 0) / where(y == 0, 1, y), x, dim, correction, keepdim
     )
 )
-def std(x: Any, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
+def std(
+    x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = False
+) -> Any:
     """Return the standard deviation, the square root of `var`; at 0 the gradient is 0."""
     return np.sqrt(_variance(x, dim, correction, keepdim)).astype(floating(x).dtype)
 

@@ -135,7 +135,7 @@ def _scatter(x: Any, shape: Sequence[int], index: Any) -> Any:
 
 def _added(x: Any, shape: Sequence[int], index: Index) -> Any:
     """Return zeros with x added at places that may be named twice: in twice the precision."""
-    values = x.astype(_WIDER.get(x.dtype.char, x.dtype)) if isinstance(x, np.ndarray) else x
+    values = x.astype(_WIDER.get(x.dtype.char, x.dtype))
     y = np.zeros_like(values, shape=shape)
     add_at(y if index.basic is None else y[index.basic], index.advanced, values)
     return y.astype(x.dtype, copy=False)
@@ -164,9 +164,9 @@ def setitem(x: Any, value: Any, index: Any, out: Any = None) -> Any:
     try:
         place[... if advanced is None else advanced] = value
     except ValueError:
-        if not y.flags.writeable:
-            raise
         there = place.shape if advanced is None else place[advanced].shape
+        if _fits(np.shape(value), there):
+            raise
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(np.shape(value))} cannot be broadcast "
             f"to indexing result of shape {list(there)}"
@@ -174,18 +174,29 @@ def setitem(x: Any, value: Any, index: Any, out: Any = None) -> Any:
     return y
 
 
+def _fits(shape: Sequence[int], there: Sequence[int]) -> bool:
+    """Return whether a value broadcasts to ``there``; it may have more dimensions, of size 1."""
+    pairs = itertools.zip_longest(reversed(shape), reversed(there), fillvalue=1)
+    return all(n in (1, m) for n, m in pairs)
+
+
 @differentiable(x=lambda g, x_shape, indices, dim: _scatter_along(g, x_shape, indices, dim))
-def take_along_dim(x: Any, indices: Any, dim: Any) -> Any:
+def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
     """Return ``x[..., indices[..., j, ...], ...]``: choices along ``dim``, for each other place.
 
-    Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast.
+    Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast. Without ``dim``, both
+    are taken flat.
     """
+    if dim is None:
+        return x.reshape(-1)[indices.reshape(-1)]
     return x[_along(x.shape, indices, dim)]
 
 
 @differentiable(x=lambda g, indices, dim: take_along_dim(g, indices, dim))
 def _scatter_along(x: Any, shape: Sequence[int], indices: Any, dim: Any) -> Any:
     """Return zeros of ``shape`` with ``x`` added at what `take_along_dim` takes: its transpose."""
+    if dim is None:
+        return _added(x, (math.prod(shape),), Index(None, indices.reshape(-1))).reshape(shape)
     return _added(x, shape, Index(None, _along(shape, indices, dim)))
 
 

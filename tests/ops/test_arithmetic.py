@@ -328,7 +328,10 @@ def test_the_gradient_of_an_extreme_is_selected_as_in_pytorch(name: str, seed: f
 ROOTS: dict[str, Any] = {
     "maximum": (lambda m, x: m.sqrt(m.maximum(x, m.zeros(3, dtype=x.dtype))), [-1, 0, 2]),
     "minimum": (lambda m, x: m.sqrt(-m.minimum(x, m.zeros(3, dtype=x.dtype))), [-1, 0, 2]),
-    "a maximum within a logarithm": (lambda m, x: m.log(m.max(x, m.zeros(3, dtype=x.dtype))), [-1, -2, 2]),
+    "a maximum within a logarithm": (
+        lambda m, x: m.log(m.max(x, m.zeros(3, dtype=x.dtype))),
+        [-1, -2, 2],
+    ),
     "a power 0": (lambda m, x: m.sqrt(x**0 - 1), [-1, 0, 2]),
 }
 
