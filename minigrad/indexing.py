@@ -108,7 +108,7 @@ def _plain(part: Any) -> Any:
             f"{part.dtype}: use .long(), or .bool() for a mask"
         )
     if part.dtype == np.uint8:  # a mask, as in PyTorch
-        return part != 0
+        return part.astype(np.bool_)
     return int(fetch(part)) if not part.ndim and part.dtype.kind != "b" else part.copy()
 
 

@@ -92,13 +92,13 @@ def _variance(x: Any, dim: Dim, correction: float | None, keepdim: bool) -> Any:
     dim, correction = _meant(dim, correction)
     d = _deviations(x, dim)
     d *= d
-    y = total(d, reduced_axes(dim, x.ndim), keepdim)
-    freedom = _count(x.shape, y.shape) - correction
-    if freedom > 0:
-        return y / freedom
+    axes = reduced_axes(dim, x.ndim)
+    y, count = total(d, axes, keepdim), math.prod([x.shape[i] for i in axes])
+    if count > correction:
+        return y / (count - correction)
     warnings.warn(
         "var(): degrees of freedom is <= 0: correction should be less than the number of "
-        f"elements, {_count(x.shape, y.shape)}, but is {correction}",
+        f"elements, {count}, but is {correction}",
         stacklevel=4,
     )
     return np.where(y > 0, math.inf, math.nan)
@@ -117,9 +117,7 @@ def _to_deviations(g: Any, x: Any, dim: Dim, correction: float | None, keepdim: 
         2 * _widened(g), x, dim, correction, keepdim
     )
 )
-def var(
-    x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = False
-) -> Any:
+def var(x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Any:
     """Return the variance, Σ(x - mean)² / (n - correction); the default is the unbiased one.
 
     As in PyTorch, ``var(x, False)`` is ``var(x, correction=0)``.
@@ -132,9 +130,7 @@ def var(
         kept(_widened(g), y != 0) / where(y == 0, 1, y), x, dim, correction, keepdim
     )
 )
-def std(
-    x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = False
-) -> Any:
+def std(x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Any:
     """Return the standard deviation, the square root of `var`; at 0 the gradient is 0."""
     return np.sqrt(_variance(x, dim, correction, keepdim)).astype(floating(x).dtype)
 
