@@ -1,8 +1,8 @@
 """What an index means: PyTorch's rules, in two steps that NumPy and CuPy take alike.
 
 First come ints, slices, None and ``...``, which choose a view; then come the arrays, which choose
-among the elements of that view. Were both given to NumPy at once, an int beside an array would count
-as an array, and the dimensions of the result would stand in another order:
+among the elements of that view. Were NumPy given both at once, an int beside an array would count
+as an array, and the result would have its dimensions in another order:
 ``ones(2, 3, 4)[0, :, tensor([0, 1])]`` has the shape (3, 2) in PyTorch, and in NumPy (2, 3).
 """
 

@@ -293,9 +293,9 @@ class Sample:
 
 #: how many samples there are of each dtype that minigrad is asked for
 SAMPLES = {
-    **{"float64": 697, "float32": 697, "float16": 687},
-    **{"int64": 590, "int32": 590, "uint8": 590, "bool": 454},
-}
+    "float64": 697, "float32": 697, "float16": 687,
+    "int64": 590, "int32": 590, "uint8": 590, "bool": 454,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 
 import minigrad
 from minigrad.testing.builder import Builder
-from minigrad.testing.forms import CHANGES, EDGES, FORMS, Form
+from minigrad.testing.edges import EDGES
+from minigrad.testing.forms import CHANGES, FORMS, Form
 from minigrad.testing.programs import Step, minigrad_call, text_of
 from tests.differences import DIFFERENCES, Difference, refused_by_one
 from tests.mistakes import MISTAKES

@@ -97,7 +97,7 @@ def _check_divisor(a: Any, b: Any) -> None:
     """Raise IntegerDivisionByZeroError if an integer is to be divided by 0; from a GPU, later."""
     if any(v.dtype.kind == "f" if is_array(v) else type(v) is float for v in (a, b)):
         return
-    zero = np.size(a) and b == 0
+    zero: Any = np.size(a) and b == 0
     error = IntegerDivisionByZeroError(
         "ZeroDivisionError: integer division or modulo by zero; of floating-point numbers "
         "(.float()) the result is inf or nan"

@@ -72,12 +72,12 @@ def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
         if a[-i] != b[-i] and 1 not in (a[-i], b[-i]):
             return (
                 f"The size of tensor a ({a[-i]}) must match the size of tensor b ({b[-i]}) at "
-                f"non-singleton dimension {ndim - i}, in a product of shapes {list(a)} and {list(b)}"
+                f"non-singleton dimension {ndim - i}, for shapes {list(a)} and {list(b)}"
             )
     stack = math.prod(np.broadcast_shapes(a[:-2], b[:-2]))
     return (
         f"Expected size for first two dimensions of batch2 tensor to be: [{stack}, {a[-1]}] but "
-        f"got: [{stack}, {b[-2]}], in a product of shapes {list(a)} and {list(b)}"
+        f"got: [{stack}, {b[-2]}], for shapes {list(a)} and {list(b)}"
     )
 
 

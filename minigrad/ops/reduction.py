@@ -138,7 +138,7 @@ def std(x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = F
 def _to_extremes(g: Any, y: Any, x: Any, dim: Dim, keepdim: bool) -> Any:
     """Divide g evenly among the elements that equal the extreme: those that are NaN, if it is."""
     y = _spread(y, x.shape, dim, keepdim)
-    hit = (x == y) | ((x != x) & (y != y))
+    hit = (x == y) | (x != x)  # if any is NaN, so is y
     count = sum(hit, dim, True).astype(_widened(g).dtype)
     return kept(_spread(_widened(g), x.shape, dim, keepdim) / count, hit)
 

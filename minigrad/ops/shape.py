@@ -181,7 +181,7 @@ def _fits(shape: Sequence[int], there: Sequence[int]) -> bool:
 
 
 @differentiable(x=lambda g, x_shape, indices, dim: _scatter_along(g, x_shape, indices, dim))
-def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
+def take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
     """Return ``x[..., indices[..., j, ...], ...]``: choices along ``dim``, for each other place.
 
     Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast. Without ``dim``, both
