@@ -11,6 +11,7 @@ from minigrad import autograd, ops
 from minigrad.device import device, device_of, fetch, is_array, move, share
 from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
+from minigrad.indexing import index_of
 from minigrad.inplace import write
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.table import differentiable
@@ -365,7 +366,7 @@ class Tensor(TensorBase):
         return write(self, ops.relu, self.array)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        write(self, ops.setitem, value, _plain_index(index, self.array), self.array)
+        write(self, ops.setitem, value, index_of(index, self.array), self.array)
 
     def pow_(self, exponent: Any) -> Tensor:
         """Raise to a power in place."""
@@ -456,7 +457,7 @@ class Tensor(TensorBase):
         return self
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _plain_index(index, self.array))
+        return ops.getitem(self, index_of(index, self.array))
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -612,30 +613,3 @@ def _transfer(x: Any, target: device | str) -> Any:
 def _ints(shape: tuple[Any, ...]) -> Sequence[int]:
     """Return (2, 3) for the arguments 2, 3 as well as for (2, 3)."""
     return shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape
-
-
-def _plain_index(index: Any, data: Any) -> Any:
-    """Return an index in terms that ``data`` understands, such that the result is an array."""
-    parts = index if isinstance(index, tuple) else (index,)
-    plain = tuple(
-        (p.array if isinstance(p, Tensor) else np.asarray(p)).copy()
-        if isinstance(p, Tensor | np.ndarray | list)
-        else p
-        for p in parts
-    )
-    if not isinstance(data, np.ndarray):
-        plain = _on_device(plain, data)
-    if len(plain) == 1 and getattr(plain[0], "ndim", 0) == 1:
-        return plain[0]
-    return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)
-
-
-def _on_device(index: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
-    """Return an index with its arrays where ``data`` is, on a GPU.
-
-    What comes from the host is checked there: a GPU would not raise, but wrap it.
-    """
-    arrays = [p for p in index if is_array(p)]
-    if arrays and all(isinstance(p, np.ndarray) for p in arrays):
-        np.broadcast_to(np.False_, data.shape)[index]
-    return tuple(move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in index)

@@ -131,24 +131,16 @@ def a_changed_factor(m: Any) -> None:
     y.sum().backward()
 
 
-@difference(ours="ufunc 'sign' did not contain a loop with .*BoolDType")
-def the_sign_of_a_boolean(m: Any) -> None:
-    """NumPy has none."""
-    m.sign(m.tensor([True]))
-
-
 @difference(ours="Integers to negative integer powers")
 def a_negative_power_of_integers(m: Any) -> None:
     """PyTorch gives 0 where the exponent is a tensor."""
     m.pow(2, m.tensor([-1]))
 
 
-@difference(ours="object does not support item assignment")
-def a_new_number_in_place_of_one(m: Any) -> None:
-    """The derivative of an assignment cannot be had where the gradient is a NumPy scalar."""
-    t = leaf(m, 1).sum()
-    t[...] = 2
-    (t * t).backward()
+@difference(ours="out of bounds for uint8", where=lambda program: "uint8" in program.setting.dtypes)
+def a_number_that_bytes_cannot_hold(m: Any) -> None:
+    """NumPy refuses it beside bytes; PyTorch takes what remains of it, 255 for -1."""
+    m.tensor([1], dtype=m.uint8) + -1
 
 
 # ------------------------------------------------------------------------- what PyTorch refuses
@@ -209,7 +201,7 @@ def a_negative_power_of_no_integers(m: Any) -> None:
 
 @difference(
     theirs="with a bool tensor is not supported|Boolean inputs|bool input|for 'Bool'",
-    where=lambda program: "bool" in program.dtypes,
+    where=lambda program: "bool" in program.setting.dtypes,
 )
 def arithmetic_of_booleans(m: Any) -> None:
     """NumPy takes True for 1 where the result is a number, or stays a boolean."""
@@ -226,6 +218,12 @@ def a_product_of_mixed_dtypes(m: Any) -> None:
 def values_of_another_dtype_where_a_mask_says(m: Any) -> None:
     """What is assigned is cast, as for any other index; for PyTorch it is cast before."""
     m.zeros(2)[m.tensor([True, True])] = m.ones(2, dtype=m.float64)
+
+
+@difference(theirs="masked_fill_ only supports boolean masks")
+def one_number_where_bytes_are_set(m: Any) -> None:
+    """Bytes are a mask, to read and to write; PyTorch refuses to write one number."""
+    m.zeros(2)[m.tensor([1, 0], dtype=m.uint8)] = 1.5
 
 
 @difference(theirs="invalid combination of arguments")
@@ -291,6 +289,35 @@ def a_derivative_by_a_view_of_what_was_changed(m: Any) -> Any:
 
 
 @difference()
-def functions_of_booleans(m: Any) -> Any:
-    """NumPy computes them in float16; the result is as exact as that."""
-    return m.exp(m.tensor([True])).item()
+def whether_there_are_bytes(m: Any) -> Any:
+    """The answer is a boolean; PyTorch keeps bytes from the time before it had booleans."""
+    return str(m.tensor([1], dtype=m.uint8).any().dtype)[-5:]
+
+
+@difference()
+def a_list_of_lists_as_an_index(m: Any) -> Any:
+    """It is an array of places, as in NumPy; PyTorch takes it for a tuple, and warns of that."""
+    return tuple(m.zeros(3, 3)[[[0, 1], [1, 2]]].shape)
+
+
+@difference()
+def an_infinite_gradient_of_amax(m: Any) -> Any:
+    """It reaches the largest element alone, as that of max; PyTorch multiplies the others by 0."""
+    x = leaf(m, -1, 0)
+    return str(m.autograd.grad(x.amax().sqrt(), x)[0][0].item())
+
+
+@difference()
+def the_mixed_derivative_of_a_power_at_exponent_0(m: Any) -> Any:
+    """It is 1 / a whichever way it is taken; PyTorch has 0 if that is first by a."""
+    a, b = leaf(m, 2), leaf(m, 0)
+    (g,) = m.autograd.grad((a**b).sum(), a, create_graph=True)
+    return m.autograd.grad(g.sum(), b)[0].item()
+
+
+@difference()
+def a_second_derivative_of_a_power_at_base_0(m: Any) -> Any:
+    """It is 0 where nothing else is known; PyTorch has NaN."""
+    a, b = leaf(m, 0), leaf(m, 1)
+    (g,) = m.autograd.grad((a**b).sum(), b, create_graph=True)
+    return str(m.autograd.grad(g.sum(), b)[0].item())

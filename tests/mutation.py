@@ -42,10 +42,13 @@ TESTS = {
     "minigrad/ops/cross_entropy.py": "tests/ops/test_cross_entropy.py",
     "minigrad/ops/neural.py": "tests/ops/test_neural_ops.py",
     "minigrad/ops/reduction.py": "tests/ops/test_reduction.py",
+    "minigrad/ops/selecting.py": "tests/ops/test_elementwise.py",
     "minigrad/ops/shape.py": "tests/ops/test_shape.py",
 }
 #: the ops whose cases test a private op: the public ones that call it
 CALLERS = {
+    "kept": ("clamp", "where"),
+    "_deviations": ("var", "std"),
     "_permute": ("permute", "transpose"),
     "_cast": ("cast",),
     "_matmul": ("matmul",),

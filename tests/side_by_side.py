@@ -33,7 +33,10 @@ def _clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     # PyTorch cannot differentiate its clamp where x itself is broadcast
     x = x.expand(torch.broadcast_shapes(x.shape, *[limit.shape for limit in limits]))
     if min is not None and max is not None:
-        min, max = (t if torch.is_tensor(t) else torch.full_like(limits[0], t) for t in (min, max))
+        min, max = (
+            t if torch.is_tensor(t) else torch.full_like(limits[0], t, dtype=x.dtype)
+            for t in (min, max)
+        )
     return torch.clamp(x, min, max)
 
 
@@ -49,6 +52,11 @@ def _over(name: str) -> Callable[..., Any]:
 def _constant(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that needs no gradient."""
     return lambda *args: function(*[a.detach() if torch.is_tensor(a) else a for a in args])
+
+
+def _whether(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose result is a boolean, of bytes too."""
+    return lambda *args, **options: function(*args, **options).bool()
 
 
 def _product(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,6 +75,7 @@ SPELLINGS: dict[str, Callable[..., Any]] = {
     **{op: getattr(operator, op) for op in ("eq", "ne", "lt", "le", "gt", "ge")},
     **{op: _over(op) for op in ("logsumexp", "var", "std", "amax", "amin")},
     **{op: _constant(getattr(torch, op)) for op in ("sign", "floor")},
+    **{op: _whether(getattr(torch, op)) for op in ("any", "all")},
     "floor_divide": _constant(operator.floordiv),
     "div": operator.truediv,
     "remainder": _remainder,
@@ -193,43 +202,47 @@ REFUSALS: dict[str, tuple[str, str]] = {
     ),
     "an index out of range": (r"^IndexError: index .* is out of bounds",) * 2,
     "more indices than dimensions": (r"^IndexError: too many indices",) * 2,
-    "a mask that does not fit": (
-        r"^IndexError: boolean index did not match",
-        r"^IndexError: The shape of the mask",
+    "a mask that does not fit": (r"^IndexError: The shape of the mask",) * 2,
+    "arrays of places that do not fit each other": (
+        r"^IndexError: shape mismatch: indexing arrays could not be broadcast",
+        r"^IndexError: shape mismatch: indexing tensors could not be broadcast",
     ),
+    "a value that does not fit where it is to go": (
+        r"^RuntimeError: shape mismatch: value tensor",
+        r"^RuntimeError: (shape mismatch: value tensor|The expanded size of the tensor|expand\()",
+    ),
+    "an integer divided by 0": (r"^\w+: ZeroDivisionError",) * 2,
     "shapes that do not broadcast": (
-        r"^ValueError: .*could not (be )?broadcast|^RuntimeError: output with shape",
+        r"^ValueError: .*could not (be )?broadcast|^RuntimeError: (The size of|output with shape)",
         r"^RuntimeError: (The size of tensor a|The expanded size of the tensor|output with shape)",
     ),
     "an expansion that is none": (
-        r"^ValueError: .*(broadcast|non-negative|remapping)",
+        r"^RuntimeError: expand: a tensor of shape",
         r"^RuntimeError: (The expanded size|expand\()",
     ),
     "matrices that do not fit": (
-        r"^ValueError: matmul",
         r"^RuntimeError: .*(cannot be multiplied|size mismatch|inconsistent tensor size|"
         r"at least 1D|must match the size)|^RuntimeError: Expected size for first two dimensions",
-    ),
+    )
+    * 2,
     "another number of elements": (
-        r"^ValueError: (cannot reshape|can only specify one unknown)",
-        r"^RuntimeError: (shape '|only one dimension can be inferred)",
-    ),
+        r"^RuntimeError: (shape '|only one dimension can be inferred|cannot reshape tensor of 0)",
+    )
+    * 2,
     "joining what does not fit": (
         r"^ValueError: all the input array",
         r"^RuntimeError: (stack expects|Tensors must have same number|Sizes of tensors must)",
     ),
     "a permutation that is none": (
-        r"^ValueError: (repeated axis|axes don't match)",
+        r"^RuntimeError: (permute|dim .* appears multiple times)",
         r"^RuntimeError: permute",
     ),
     "to flatten backwards": (r"start_dim.* cannot come after",) * 2,
-    "a dimension named twice": (r"^ValueError: duplicate value", r"appears multiple times"),
-    "the extreme of nothing": (
-        r"^ValueError: (zero-size array|attempt to get arg\w+ of an empty)",
-        r"Expected reduction dim",
-    ),
+    "a dimension named twice": (r"appears multiple times",) * 2,
+    "the extreme of nothing": (r"Expected reduction dim",) * 2,
     "a dtype that the op is not for": (
-        r"^(UFunc)?TypeError: .*(not supported|Cannot cast)|^RuntimeError: mean\(\)",
+        r"^(UFunc)?TypeError: .*(not supported|Cannot cast)|^RuntimeError: mean\(\)|"
+        r"^NotImplementedError: .* is not implemented for",
         r"not implemented for|not supported|^RuntimeError: mean\(\)|only implemented on integer",
     ),
     "a result that the target cannot hold": (r"can't be cast", r"can't be cast|with a bool tensor"),

@@ -84,7 +84,7 @@ calls = [lambda x: x * 5, lambda x: x.mean(), lambda x: x.amax(), lambda x: mini
 print([gradient(call) for call in calls])
 plant("arithmetic", "mul", "-(g * b)")
 plant("reduction", "_count", "math.prod(reduced)")
-plant("reduction", "_to_extremes", "_spread(y, x.shape, dim, keepdim) * hit")
+plant("reduction", "_to_extremes", "_spread(_widened(g), x.shape, dim, keepdim) / count")
 plant("shape", "_concatenate", "2 * getitem(")
 print([gradient(call) for call in calls])
 """
@@ -97,7 +97,7 @@ def test_a_planted_mutant_takes_the_place_of_the_formula() -> None:
     )
     right, wrong = run.stdout.splitlines()
     assert right == "[[5.0, 5.0], [0.5, 0.5], [0.0, 1.0], [1.0, 1.0]]"
-    assert wrong == "[[-5.0, -5.0], [1.0, 1.0], [0.0, 3.0], [2.0, 2.0]]"
+    assert wrong == "[[-5.0, -5.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0]]"
 
 
 def test_a_mutant_that_is_listed_as_equivalent_exists() -> None:

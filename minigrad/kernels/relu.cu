@@ -13,9 +13,9 @@ __global__ void relu_forward(const T* x, T* y, i64 n) {
     if (i < n) y[i] = x[i] < 0 ? T(0) : x[i];
 }
 
-// dx[i] = g[i] * (y[i] > 0): a product, so that a NaN of g is seen where y is 0 too
+// dx[i] = g[i] where y[i] is not 0, and 0 elsewhere: selected, since g[i] may be infinite there
 template <typename T>
 __global__ void relu_backward(const T* g, const T* y, T* dx, i64 n) {
     const i64 i = thread_number();
-    if (i < n) dx[i] = g[i] * T(y[i] > 0);
+    if (i < n) dx[i] = y[i] == 0 ? T(0) : g[i];
 }

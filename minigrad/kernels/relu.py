@@ -46,8 +46,8 @@ def relu_forward(launch: Launcher, x: Any, out: Any = None) -> Any:
 
 
 def relu_backward_in_numpy(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Define `relu_backward`: g · [y > 0]."""
-    return np.asarray(g * (y > 0))
+    """Define `relu_backward`: g where y is not 0, else 0; of y = NaN, g."""
+    return np.where(y == 0, y.dtype.type(0), g)
 
 
 def relu_backward(launch: Launcher, g: Any, y: Any) -> Any:

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.device import is_array, raise_later
+from minigrad.ops.elementwise import where
+from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
 
@@ -39,12 +42,22 @@ def neg(x: Any) -> Any:
     return -x
 
 
-@differentiable(
-    # b·a^(b-1), and 0 where b = 0, also at a = 0
-    a=lambda g, a, b: g * (b * a ** (b - (b != 0))),
-    # aᵇ·log a, and 0 where a = 0 ≤ b
-    b=lambda g, y, a, b: g * (y * np.log(a + ((a == 0) & (b >= 0)).astype(y.dtype))),
-)
+def _to_base(g: Any, a: Any, b: Any) -> Any:
+    """Return g · b·a^(b-1): where b = 0 that is 0, also if a is 0 or NaN."""
+    if not hasattr(b, "dtype"):  # a number
+        return g * (b * a ** (b - 1)) if b else np.zeros_like(g)
+    away = (a < 0) | (a > 0)
+    return g * (b * where((b != 0) | away, a, 1) ** (b - 1))
+
+
+def _to_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """Return g · aᵇ·log a, and 0 where a = 0 ≤ b."""
+    a = a if hasattr(a, "dtype") else a + np.zeros_like(y)  # a number
+    counts = (a != 0) | (b < 0)
+    return kept(g * (y * np.log(where(counts, a, 1))), counts)
+
+
+@differentiable(a=_to_base, b=_to_exponent)
 def pow(a: Any, b: Any) -> Any:
     """Return ``a ** b``, element by element."""
     if type(b) is int and getattr(a, "dtype", None) == np.bool_:
@@ -53,32 +66,62 @@ def pow(a: Any, b: Any) -> Any:
 
 
 @differentiable(
-    a=lambda g, a, b: g * (a > b) + g * (a == b) / 2,
-    b=lambda g, a, b: g * (b > a) + g * (a == b) / 2,
+    a=lambda g, a, b: kept(g, ~(a <= b)) + kept(g / 2, a == b),
+    b=lambda g, a, b: kept(g, ~(b <= a)) + kept(g / 2, a == b),
 )
 def maximum(a: Any, b: Any) -> Any:
-    """Return the larger of two elements, or NaN if one is; where equal, each gets half of g."""
+    """Return the larger of two elements, or NaN if one is.
+
+    Where they are equal each gets half of the gradient; where one is NaN each gets all of it.
+    """
     return np.maximum(a, b)
 
 
 @differentiable(
-    a=lambda g, a, b: g * (a < b) + g * (a == b) / 2,
-    b=lambda g, a, b: g * (b < a) + g * (a == b) / 2,
+    a=lambda g, a, b: kept(g, ~(a >= b)) + kept(g / 2, a == b),
+    b=lambda g, a, b: kept(g, ~(b >= a)) + kept(g / 2, a == b),
 )
 def minimum(a: Any, b: Any) -> Any:
-    """Return the smaller of two elements, or NaN if one is; where equal, each gets half of g."""
+    """Return the smaller of two elements, or NaN if one is.
+
+    Where they are equal each gets half of the gradient; where one is NaN each gets all of it.
+    """
     return np.minimum(a, b)
 
 
-@differentiable(a=lambda g: g, b=lambda g, a, b: -g * np.floor(a / b))
+class IntegerDivisionByZeroError(ZeroDivisionError, RuntimeError):
+    """An integer was divided by zero: Python's type of error, and PyTorch's."""
+
+
+def _check_divisor(a: Any, b: Any) -> None:
+    """Raise IntegerDivisionByZeroError if an integer is to be divided by 0; from a GPU, later."""
+    if any(v.dtype.kind == "f" if is_array(v) else type(v) is float for v in (a, b)):
+        return
+    zero: Any = np.size(a) and b == 0
+    error = IntegerDivisionByZeroError(
+        "ZeroDivisionError: integer division or modulo by zero; of floating-point numbers "
+        "(.float()) the result is inf or nan"
+    )
+    if is_array(zero) and not isinstance(zero, np.ndarray):
+        raise_later(zero.any(), error)
+    elif np.any(zero):
+        raise error
+
+
+@differentiable(a=lambda g: g, b=lambda g, a, b: -g * (a // b))
 def remainder(a: Any, b: Any) -> Any:
-    """Return ``a % b``, with the sign of ``b``."""
+    """Return ``a % b``, with the sign of ``b``; an integer % 0 is refused."""
+    _check_divisor(a, b)
     return a % b
 
 
 @differentiable()
 def floor_divide(a: Any, b: Any) -> Any:
-    """Return ``a // b``, rounded towards minus infinity; piecewise constant, so no gradient."""
+    """Return ``a // b``, rounded towards minus infinity; an integer // 0 is refused.
+
+    It is piecewise constant, so there is no gradient.
+    """
+    _check_divisor(a, b)
     return a // b
 
 

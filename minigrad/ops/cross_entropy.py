@@ -25,6 +25,7 @@ from minigrad import kernels
 from minigrad.device import raise_later, watched
 from minigrad.fused import fused
 from minigrad.ops.reduction import log_softmax, softmax
+from minigrad.ops.summing import total, wide
 from minigrad.table import differentiable
 
 
@@ -45,7 +46,7 @@ def softmax_cross_entropy(x: Any, q: Any, dim: int) -> Any:
         dim: the dimension of the classes.
     """
     log_p = log_softmax(x, dim)
-    return -(q * np.where(q == 0, 0, log_p)).sum(axis=dim)
+    return -total(q * np.where(q == 0, 0, log_p), dim)
 
 
 def _to_scale(
@@ -109,7 +110,7 @@ def _class_cross_entropy_gradient(
     p = _classes_first(x)
     p -= p.max(axis=0)
     np.exp(p, out=p)
-    p /= p.sum(axis=0)
+    p /= total(p, 0)
     factors: Any = 1
     if weight is None and not label_smoothing:
         counted, count = _counted(labels, len(p), ignore_index)
@@ -119,7 +120,7 @@ def _class_cross_entropy_gradient(
     else:
         q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
         q = _classes_first(q)
-        p *= q.sum(axis=0)
+        p *= total(q, 0)
         p -= q
     if getattr(g, "ndim", 0):
         g = g.reshape(-1)
@@ -179,7 +180,7 @@ def class_cross_entropy(
     if counted is not None:
         check_labels(labels, len(z), ignore_index)
     z -= z.max(axis=0)
-    log_sum = np.log(np.exp(z).sum(axis=0))
+    log_sum = np.log(total(np.exp(z), 0))
     if weight is None and not label_smoothing:
         losses = log_sum - z[_places(labels, counted)]
         if counted is not None:
@@ -187,15 +188,15 @@ def class_cross_entropy(
     else:
         q, count = class_shares(x, labels, weight, ignore_index, label_smoothing)
         q = _classes_first(q)
-        losses = (q * np.where(q == 0, 0, log_sum - z)).sum(axis=0)
+        losses = total(q * np.where(q == 0, 0, log_sum - z), 0)
     if reduction == "none":
         return losses.reshape(labels.shape).astype(x.dtype, copy=False)
-    total = losses.sum()
+    loss = losses.sum()
     if reduction == "mean":
-        total = total / _divisor(count, x)
+        loss = loss / _divisor(count, x)
         if not isinstance(count, int):
-            total = np.where(count == 0, np.nan, total)
-    return total.astype(x.dtype)
+            loss = np.where(count == 0, np.nan, loss)
+    return loss.astype(x.dtype)
 
 
 def check_reduction(reduction: str) -> None:
@@ -248,11 +249,11 @@ def class_shares(
     by_class = [-1 if i == dim else 1 for i in range(x.ndim)]
     counted = labels != ignore_index
     q = np.expand_dims(labels, dim) == np.arange(classes, like=labels).reshape(by_class)
-    q = (q & np.expand_dims(counted, dim)).astype(_wide(x))
+    q = (q & np.expand_dims(counted, dim)).astype(wide(x.dtype))
     count = counted.sum()
     if weight is not None:
         weight = weight.reshape(by_class)
-        count = (q * weight).sum()
+        count = total(q * weight)
     if label_smoothing:
         even = np.expand_dims(counted, dim) * (label_smoothing / classes)
         q = (q * (1 - label_smoothing) + even).astype(q.dtype)
@@ -262,13 +263,8 @@ def class_shares(
 def _divisor(count: Any, like: Any) -> Any:
     """Return what a mean over ``count`` examples divides by: 1 if there are none."""
     if isinstance(count, int):  # never 0
-        return _wide(like).type(count)
-    return np.where(count == 0, 1, count).astype(_wide(like))
-
-
-def _wide(x: Any) -> np.dtype[Any]:
-    """Return the dtype of x, or float32 for float16, which holds no sums: it ends at 65,504."""
-    return np.promote_types(x.dtype, np.float32)
+        return wide(like.dtype).type(count)
+    return np.where(count == 0, 1, count).astype(wide(like.dtype))
 
 
 def _classes_first(x: Any) -> Any:
@@ -278,7 +274,7 @@ def _classes_first(x: Any) -> Any:
     they add whole rows of examples instead, and take a fifth of the time.
     """
     y = x.swapaxes(0, class_dim(x))
-    return y.reshape((len(y), math.prod(y.shape[1:]))).astype(_wide(x))
+    return y.reshape((len(y), math.prod(y.shape[1:]))).astype(wide(x.dtype))
 
 
 def _places(labels: Any, counted: Any) -> tuple[Any, Any]:

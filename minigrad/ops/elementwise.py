@@ -9,65 +9,75 @@ import numpy as np
 
 from minigrad import kernels
 from minigrad.fused import fused
+from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
+
+
+def floating(x: Any) -> Any:
+    """Return x; integers and booleans as float32, as PyTorch computes with them.
+
+    NumPy computes functions of the small ones in halves, where e¹² is infinite.
+    """
+    return x.astype(np.float32) if hasattr(x, "dtype") and x.dtype.kind != "f" else x
 
 
 @differentiable(x=lambda g, y: g * y)  # y = eˣ is its own derivative
 def exp(x: Any) -> Any:
     """Return eˣ."""
-    return np.exp(x)
+    return np.exp(floating(x))
 
 
 @differentiable(x=lambda g, y: g * (y + 1))
 def expm1(x: Any) -> Any:
     """Return eˣ - 1, exact for small x."""
-    return np.expm1(x)
+    return np.expm1(floating(x))
 
 
 @differentiable(x=lambda g, x: g / x)
 def log(x: Any) -> Any:
     """Return the natural logarithm of x."""
-    return np.log(x)
+    return np.log(floating(x))
 
 
 @differentiable(x=lambda g, x: g / (x + 1))
 def log1p(x: Any) -> Any:
     """Return log(1 + x), exact for small x."""
-    return np.log1p(x)
+    return np.log1p(floating(x))
 
 
 @differentiable(x=lambda g, y: g / (2 * y))
 def sqrt(x: Any) -> Any:
     """Return √x."""
-    return np.sqrt(x)
+    return np.sqrt(floating(x))
 
 
 @differentiable(x=lambda g, x: g * np.cos(x))
 def sin(x: Any) -> Any:
     """Return sin x, x in radians."""
-    return np.sin(x)
+    return np.sin(floating(x))
 
 
 @differentiable(x=lambda g, x: -g * np.sin(x))
 def cos(x: Any) -> Any:
     """Return cos x, x in radians."""
-    return np.cos(x)
+    return np.cos(floating(x))
 
 
 @differentiable(x=lambda g, y: g * (1 - y * y))
 def tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of x."""
-    return np.tanh(x)
+    return np.tanh(floating(x))
 
 
 @differentiable(x=lambda g, y: g * (y * (1 - y)))
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + e⁻ˣ), computed without overflow for either sign of x."""
-    e = np.exp(np.copysign(x, -1.0))  # -|x|, of unsigned integers too
+    x = floating(x)
+    e = np.exp(np.copysign(x, -1.0))  # -|x|
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
-@differentiable(x=lambda g, x: g * np.sign(x))
+@differentiable(x=lambda g, x: g * sign(x))
 def abs(x: Any) -> Any:
     """Return |x|; at 0 the gradient is 0."""
     return np.abs(x)
@@ -75,8 +85,8 @@ def abs(x: Any) -> Any:
 
 @differentiable()
 def sign(x: Any) -> Any:
-    """Return -1, 0 or 1; piecewise constant, so no gradient."""
-    return np.sign(x)
+    """Return -1, 0 or 1, and 0 for NaN; piecewise constant, so no gradient."""
+    return x.copy() if x.dtype.kind == "b" else np.subtract(x > 0, x < 0, dtype=x.dtype)
 
 
 @differentiable()
@@ -86,14 +96,24 @@ def floor(x: Any) -> Any:
 
 
 @fused(kernels.relu_backward)
-def _where_positive(g: Any, y: Any) -> Any:
-    return g * (y > 0)
+def _where_on(g: Any, y: Any) -> Any:
+    """Return g where y, what relu returned, is not 0: where x is positive, or NaN."""
+    if not type(g) is type(y) is np.ndarray or g.dtype != y.dtype:
+        return kept(g, y != 0)
+    # The bits of -|y|, read as an integer, are negative just where y is not 0; so shifted they are
+    # all 1 there and all 0 elsewhere: a quarter quicker than `kept`.
+    integers = np.dtype(f"i{y.itemsize}")
+    bits = np.abs(y, out=np.empty_like(y)).view(integers)
+    np.negative(bits, out=bits)
+    bits >>= 8 * y.itemsize - 1
+    bits &= g.view(integers)
+    return bits.view(y.dtype)
 
 
-@differentiable(x=_where_positive)
+@differentiable(x=_where_on)
 @fused(kernels.relu_forward)
 def relu(x: Any, out: Any = None) -> Any:
-    """Return max(x, 0); at 0 the gradient is 0.
+    """Return max(x, 0); at 0 the gradient is 0, at NaN it is 1.
 
     Args:
         x: any shape.
@@ -105,12 +125,12 @@ def relu(x: Any, out: Any = None) -> Any:
 
 
 @differentiable(
-    x=lambda g, x, min, max: g * _within(x, min, max),
-    min=lambda g, x, min, max: g * ((x < min) & (True if max is None else min < max)),
-    max=lambda g, x, min, max: g * ((x > max) | (False if min is None else max < min)),
+    x=lambda g, x, min, max: kept(g, _within(x, min, max)),
+    min=lambda g, x, min, max: kept(g, (x < min) & (True if max is None else min < max)),
+    max=lambda g, x, min, max: kept(g, (x > max) | (False if min is None else max < min)),
 )
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
-    """Return x limited to [min, max]; on the limits themselves the gradient is still 1.
+    """Return x limited to [min, max]; on the limits themselves the gradient is still 1, at NaN 0.
 
     Args:
         x: any shape.
@@ -129,8 +149,8 @@ def _within(x: Any, min: Any, max: Any) -> Any:
 
 
 @differentiable(
-    a=lambda g, condition: where(condition, g, 0),
-    b=lambda g, condition: where(condition, 0, g),
+    a=lambda g, condition: kept(g, condition != 0),
+    b=lambda g, condition: kept(g, condition == 0),
 )
 def where(condition: Any, a: Any, b: Any) -> Any:
     """Return the elements of ``a`` where ``condition`` holds, and those of ``b`` elsewhere."""

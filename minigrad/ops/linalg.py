@@ -1,20 +1,35 @@
-"""Matrix products."""
+"""Matrix products. Those of halves are added in float32."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
+
+from minigrad.device import device_of
 from minigrad.table import differentiable
 
 
+def _product(a: Any, b: Any) -> Any:
+    """Return ``a @ b``, of arrays or tensors."""
+    try:
+        if a.dtype.char == b.dtype.char == "e" and isinstance(a, np.ndarray):
+            return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
+        return a @ b
+    except ValueError:
+        if device_of(a) != device_of(b):
+            raise
+        raise RuntimeError(_mismatch(a.shape, b.shape)) from None
+
+
 @differentiable(
-    a=lambda g, b: g @ b.swapaxes(-1, -2),  # dL/da = g bᵀ
-    b=lambda g, a: a.swapaxes(-1, -2) @ g,  # dL/db = aᵀ g
+    a=lambda g, b: _product(g, b.swapaxes(-1, -2)),  # dL/da = g bᵀ
+    b=lambda g, a: _product(a.swapaxes(-1, -2), g),  # dL/db = aᵀ g
 )
 def _matmul(a: Any, b: Any) -> Any:
     """Return the products of (stacks of) matrices; the engine sums over broadcast stacks."""
-    return a @ b
+    return _product(a, b)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -25,34 +40,92 @@ def matmul(a: Any, b: Any) -> Any:
         further leading dimensions are stacks of matrices and broadcast.
 
     Raises:
-        ValueError: the shapes do not fit, or an operand has no dimension.
+        RuntimeError: the shapes do not fit, or an operand has no dimension.
     """
     if a.ndim >= 2 and b.ndim >= 2:
         return _matmul(a, b)
     if not a.ndim or not b.ndim:
-        raise ValueError(f"matmul needs at least one dimension, got shapes {a.shape} and {b.shape}")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D"
+        )
+    if a.shape[-1] != b.shape[-2:][0]:
+        raise RuntimeError(_mismatch(a.shape, b.shape))
     row, column = a.ndim == 1, b.ndim == 1  # a vector is a row on the left, a column on the right
     y = _matmul(a.reshape((1, -1)) if row else a, b.reshape((-1, 1)) if column else b)
     return y.squeeze((-2,) * row + (-1,) * column)
 
 
-@differentiable(
-    x=lambda g, weight: g @ weight,
-    weight=lambda g, x: _rows(g).T @ _rows(x),
-    bias=lambda g: g,
-)
+def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    """Return what is wrong with the shapes of two factors, as PyTorch says it."""
+    if len(a) == len(b) == 1:
+        return (
+            f"inconsistent tensor size, expected tensor [{a[0]}] and src [{b[0]}] to have the same "
+            f"number of elements, but got {a[0]} and {b[0]} elements respectively"
+        )
+    rows = math.prod(a[:-1])
+    if len(b) == 1:
+        return f"size mismatch, got input ({rows}), mat ({rows}x{a[-1]}), vec ({b[0]})"
+    if len(b) == 2:
+        return f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a[-1]} and {b[0]}x{b[1]})"
+    ndim = max(len(a), len(b))
+    for i in range(3, min(len(a), len(b)) + 1):
+        if a[-i] != b[-i] and 1 not in (a[-i], b[-i]):
+            return (
+                f"The size of tensor a ({a[-i]}) must match the size of tensor b ({b[-i]}) at "
+                f"non-singleton dimension {ndim - i}, for shapes {list(a)} and {list(b)}"
+            )
+    stack = math.prod(np.broadcast_shapes(a[:-2], b[:-2]))
+    return (
+        f"Expected size for first two dimensions of batch2 tensor to be: [{stack}, {a[-1]}] but "
+        f"got: [{stack}, {b[-2]}], for shapes {list(a)} and {list(b)}"
+    )
+
+
+def _to_input(g: Any, weight: Any) -> Any:
+    """Return g w."""
+    return _product(g, weight) if weight.ndim == 2 else np.expand_dims(g, -1) * weight
+
+
+def _to_weight(g: Any, x: Any) -> Any:
+    """Return gᵀ x, over all rows."""
+    if g.ndim == x.ndim == 2:
+        return _product(g.T, x)
+    if g.ndim == x.ndim:
+        return _product(_rows(g).T, _rows(x))
+    return _product(g.reshape((1, -1)), _rows(x)).reshape((-1,))  # the weight has 1 dimension
+
+
+@differentiable(x=_to_input, weight=_to_weight, bias=lambda g: g)
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """Return ``x @ weight.T + bias``.
 
     Shape:
-        x (..., in), weight (out, in), bias (out,) or None -> (..., out)
+        x (..., in), weight (out, in), bias (out,) or None -> (..., out);
+        x (..., in), weight (in,), no bias -> (...)
+
+    Raises:
+        RuntimeError: the shapes do not fit.
     """
-    y = x @ weight.T
-    if bias is not None:
+    if not x.ndim or not 1 <= weight.ndim <= 2:
+        raise RuntimeError(
+            "linear: input needs at least 1 dimension and weight 1 or 2, but they are "
+            f"{x.ndim}D and {weight.ndim}D"
+        )
+    if weight.ndim == 1 and bias is not None:
+        raise RuntimeError("mat2 must be a matrix, got 1-D tensor: a bias needs a weight (1, in)")
+    y = _product(x, weight.T)
+    if bias is None:
+        return y
+    try:
         y += bias
+    except ValueError:
+        raise RuntimeError(
+            f"linear: a bias of shape {list(bias.shape)} does not fit a result of shape "
+            f"{list(y.shape)}; expected [{len(weight)}]"
+        ) from None
     return y
 
 
 def _rows(x: Any) -> Any:
     """Return x as a matrix: its last dimension kept, all others become rows."""
-    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
+    return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))

@@ -10,20 +10,31 @@ from typing import Any
 import numpy as np
 
 from minigrad.device import add_at
+from minigrad.indexing import Index, index_of
+from minigrad.ops.dims import one_axis, some_axes
 from minigrad.spellings import numpy_keywords
 from minigrad.table import differentiable
 
 
 @differentiable(x=lambda g, x_shape: g.reshape(x_shape))
 def reshape(x: Any, shape: Sequence[int]) -> Any:
-    """Return the same elements in another shape; one -1 stands for what remains."""
-    return x.reshape(shape)
+    """Return the same elements in another shape; one -1 stands for what remains.
+
+    Raises:
+        RuntimeError: they do not fit.
+    """
+    try:
+        return x.reshape(shape)
+    except ValueError:
+        sizes = list(shape) if isinstance(shape, Sequence) else [shape]
+        if sizes.count(-1) > 1:
+            raise RuntimeError(f"only one dimension can be inferred, got {sizes}") from None
+        raise RuntimeError(f"shape '{sizes}' is invalid for input of size {x.size}") from None
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Return ``x`` with dimensions ``start_dim`` to ``end_dim`` (inclusive) made one."""
-    ndim = max(x.ndim, 1)
-    start, end = (_axis(d, ndim) for d in (start_dim, end_dim))
+    start, end = (one_axis(d, x.ndim) for d in (start_dim, end_dim))
     if start > end:
         raise RuntimeError(f"flatten: start_dim {start_dim} cannot come after end_dim {end_dim}")
     if start == end and x.ndim:
@@ -38,57 +49,102 @@ def _permute(x: Any, dims: Sequence[int]) -> Any:
 
 
 def permute(x: Any, dims: Sequence[int]) -> Any:
-    """Return a view of ``x`` whose dimension i is dimension ``dims[i]`` of ``x``."""
-    return _permute(x, [_axis(d, x.ndim) for d in dims])
+    """Return a view of ``x`` whose dimension i is dimension ``dims[i]`` of ``x``.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: one is named twice, or not at all.
+    """
+    axes = some_axes(tuple(dims), x.ndim)
+    if len(axes) != x.ndim:
+        raise RuntimeError(
+            "permute: number of dimensions in the tensor input does not match the length of the "
+            f"desired ordering of dimensions i.e. input.dim() = {x.ndim} is not equal to "
+            f"len(dims) = {len(axes)}"
+        )
+    return _permute(x, list(axes))
 
 
 def transpose(x: Any, dim0: int, dim1: int) -> Any:
     """Return a view of ``x`` with two dimensions swapped."""
     dims = list(range(x.ndim))
-    i, j = _axis(dim0, x.ndim), _axis(dim1, x.ndim)
-    dims[i], dims[j] = j, i
+    i, j = one_axis(dim0, x.ndim), one_axis(dim1, x.ndim)
+    if dims:
+        dims[i], dims[j] = j, i
     return _permute(x, dims)
 
 
 @differentiable(x=lambda g, x_shape: g.reshape(x_shape))
 def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
     """Return ``x`` without its dimensions of size 1, or without those of ``dim`` that are."""
-    chosen = range(x.ndim) if dim is None else _axes(dim, x.ndim)
+    chosen = range(x.ndim) if dim is None else some_axes(dim, x.ndim)
     return x.reshape([n for i, n in enumerate(x.shape) if n != 1 or i not in chosen])
 
 
 @differentiable(x=lambda g, x_shape: g.reshape(x_shape))
 def unsqueeze(x: Any, dim: int) -> Any:
     """Return ``x`` with a new dimension of size 1 at place ``dim`` of the result."""
-    return np.expand_dims(x, dim)
+    return np.expand_dims(x, one_axis(dim, x.ndim + 1))
 
 
 @differentiable(x=lambda g: g)  # the engine sums over what was repeated
 def expand(x: Any, shape: Sequence[int]) -> Any:
-    """Return a read-only view of ``x`` repeated to ``shape``; -1 keeps a dimension as it is."""
+    """Return a read-only view of ``x`` repeated to ``shape``; -1 keeps a dimension as it is.
+
+    Raises:
+        RuntimeError: that is no shape that x broadcasts to.
+    """
     lead = len(shape) - x.ndim
     sizes = [x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
-    return np.broadcast_to(x, sizes)
+    try:
+        return np.broadcast_to(x, sizes)
+    except ValueError:
+        raise RuntimeError(
+            f"expand: a tensor of shape {list(x.shape)} cannot be expanded to {list(shape)}: sizes "
+            "are compared from the last on, and only those of 1 can be repeated"
+        ) from None
 
 
 @differentiable(x=lambda g, x_shape, index: _scatter(g, x_shape, index))
 def getitem(x: Any, index: Any) -> Any:
-    """Return ``x[index]``: a view for ints and slices, a copy for arrays of ints or booleans."""
-    if isinstance(index, np.ndarray) and index.dtype.kind == "i":
-        return x.take(index, axis=0)  # the same, a sixth quicker
-    return x[index]
+    """Return ``x[index]`` by PyTorch's rules: a view for ints and slices, a copy for arrays.
+
+    Args:
+        x: any shape.
+        index: what may stand in the brackets (see `minigrad.indexing.index_of`), or an `Index`.
+    """
+    basic, advanced = _steps(index, x)
+    x = x if basic is None else x[basic]
+    if getattr(advanced, "dtype", np.bool_) != np.bool_:
+        return x.take(advanced, axis=0)  # the same, a sixth quicker
+    return x if advanced is None else x[advanced]
 
 
 @differentiable(x=lambda g, index: getitem(g, index))
 def _scatter(x: Any, shape: Sequence[int], index: Any) -> Any:
     """Return zeros of ``shape`` with ``x`` added at ``index``: the transpose of getitem."""
     y = np.zeros_like(x, shape=shape)
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(i, list) or getattr(i, "dtype", np.bool_) != np.bool_ for i in parts):
-        add_at(y, index, x)  # an array of integers may name one place twice
-    else:
-        y[index] = x
+    steps = _steps(index, y)
+    if steps.may_repeat:
+        return _added(x, shape, steps)
+    place = y if steps.basic is None else y[steps.basic]
+    place[... if steps.advanced is None else steps.advanced] = x
     return y
+
+
+def _added(x: Any, shape: Sequence[int], index: Index) -> Any:
+    """Return zeros with x added at places that may be named twice: in twice the precision."""
+    values = x.astype(_WIDER.get(x.dtype.char, x.dtype))
+    y = np.zeros_like(values, shape=shape)
+    add_at(y if index.basic is None else y[index.basic], index.advanced, values)
+    return y.astype(x.dtype, copy=False)
+
+
+_WIDER = {"e": np.float32, "f": np.float64}
+
+
+def _steps(index: Any, x: Any) -> Index:
+    return index if type(index) is Index else index_of(index, x)
 
 
 @differentiable(
@@ -96,32 +152,58 @@ def _scatter(x: Any, shape: Sequence[int], index: Any) -> Any:
     value=lambda g, index: getitem(g, index),
 )
 def setitem(x: Any, value: Any, index: Any, out: Any = None) -> Any:
-    """Return ``x`` with ``x[index]`` replaced by ``value``, in ``out`` if that is ``x`` itself."""
+    """Return ``x`` with ``x[index]`` replaced by ``value``, in ``out`` if that is ``x`` itself.
+
+    Raises:
+        RuntimeError: ``value`` does not broadcast to what it is to replace.
+    """
     y = x.copy() if out is None else out
-    y[index] = value
+    basic, advanced = _steps(index, y)
+    place = y if basic is None else y[basic]
+    try:
+        place[... if advanced is None else advanced] = value
+    except ValueError:
+        there = place.shape if advanced is None else place[advanced].shape
+        if _fits(np.shape(value), there):
+            raise
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(np.shape(value))} cannot be broadcast "
+            f"to indexing result of shape {list(there)}"
+        ) from None
     return y
 
 
+def _fits(shape: Sequence[int], there: Sequence[int]) -> bool:
+    """Return whether a value broadcasts to ``there``; it may have more dimensions, of size 1."""
+    pairs = itertools.zip_longest(reversed(shape), reversed(there), fillvalue=1)
+    return all(n in (1, m) for n, m in pairs)
+
+
 @differentiable(x=lambda g, x_shape, indices, dim: _scatter_along(g, x_shape, indices, dim))
-def take_along_dim(x: Any, indices: Any, dim: Any) -> Any:
+def take_along_dim(x: Any, indices: Any, dim: Any = None) -> Any:
     """Return ``x[..., indices[..., j, ...], ...]``: choices along ``dim``, for each other place.
 
-    Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast.
+    Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast. Without ``dim``, both
+    are taken flat.
     """
+    if dim is None:
+        return x.reshape(-1)[indices.reshape(-1)]
     return x[_along(x.shape, indices, dim)]
 
 
 @differentiable(x=lambda g, indices, dim: take_along_dim(g, indices, dim))
 def _scatter_along(x: Any, shape: Sequence[int], indices: Any, dim: Any) -> Any:
     """Return zeros of ``shape`` with ``x`` added at what `take_along_dim` takes: its transpose."""
-    y = np.zeros_like(x, shape=shape)
-    add_at(y, _along(shape, indices, dim), x)
-    return y
+    if dim is None:
+        return _added(x, (math.prod(shape),), Index(None, indices.reshape(-1))).reshape(shape)
+    return _added(x, shape, Index(None, _along(shape, indices, dim)))
 
 
 def _along(shape: Sequence[int], indices: Any, dim: int) -> tuple[Any, ...]:
     """Return the index that chooses ``indices`` along ``dim`` and everything along the others."""
-    dim, ndim = _axis(dim, len(shape)), len(shape)
+    dim, ndim = one_axis(dim, len(shape)), len(shape)
+    if not ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     grid = [
         np.arange(n, like=indices).reshape([-1 if j == i else 1 for j in range(ndim)])
         for i, n in enumerate(shape)
@@ -151,7 +233,7 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     if not len(tensors):
         raise ValueError("concatenate: expected a non-empty list of Tensors")
     shape = next((t.shape for t in tensors if t.shape != (0,)), (0,))
-    dim = _axis(dim, len(shape))
+    dim = one_axis(dim, len(shape))
     nothing = (*shape[:dim], 0, *shape[dim + 1 :])
     tensors = [reshape(t, nothing) if t.shape == (0,) else t for t in tensors]
     ends = list(itertools.accumulate((t.shape[dim] for t in tensors), initial=0))
@@ -162,16 +244,3 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Return the tensors, all of one shape, joined along a new dimension ``dim`` of the result."""
     return concatenate([unsqueeze(t, dim) for t in tensors], dim)
-
-
-def _axis(dim: int, ndim: int) -> int:
-    if not -ndim <= dim < ndim:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], "
-            f"but got {dim})"
-        )
-    return dim % ndim
-
-
-def _axes(dim: int | Sequence[int], ndim: int) -> list[int]:
-    return [_axis(d, ndim) for d in ([dim] if isinstance(dim, int) else dim)]

@@ -20,6 +20,7 @@ from minigrad.testing.programs import Ref, Step, minigrad_call
 Array: TypeAlias = np.ndarray
 Shape: TypeAlias = tuple[int, ...]
 LARGEST = 64  # elements of a register that an op may be given, reductions and indices aside
+TALL = (3000, 70_001)  # rows: more than halves count one by one, and more than they reach
 STEEPEST = 100.0  # size of an element that an op may be given
 CLEARANCE = 1e-3  # how far operands stay away from a kink
 
@@ -43,6 +44,8 @@ class Builder:
         ties: whether operands may lie at a kink, such as equal ones of a maximum.
         failing: whether a step that raises is kept, as the last, instead of raising here.
         frozen: registers that are not changed in place.
+        edges: whether values may be infinite or NaN, and nothing may be reduced.
+        tall: whether tensors may have thousands of rows.
     """
 
     def __init__(
@@ -54,8 +57,12 @@ class Builder:
         ties: bool = False,
         failing: bool = False,
         frozen: Collection[int] = (),
+        edges: bool = False,
+        tall: bool = False,
     ) -> None:
         self.draw, self.dtypes, self.kinds = draw, dtypes, kinds
+        self.edges, self.tall = edges, tall
+        self.largest = 3 * TALL[-1] if tall else LARGEST
         self.ties, self.failing, self.frozen = ties, failing, frozen
         self.registers = [minigrad.tensor(a) for a in values]
         self.steps: list[Step] = []
@@ -120,10 +127,9 @@ class Builder:
         return tuple(sides)
 
     def dim(self, ndim: int) -> int:
-        """Draw a dimension, counted from either end."""
-        if not ndim:
-            raise NoFit
-        return self.integer(-ndim, ndim - 1)
+        """Draw a dimension, counted from either end; of a number, 0 or -1."""
+        most = max(ndim, 1)
+        return self.integer(-most, most - 1)
 
     # ------------------------------------------------------------------ registers
 
@@ -148,7 +154,7 @@ class Builder:
         """
 
         def usable(i: int, a: Array) -> bool:
-            if a.dtype.kind not in (kinds or self.kinds) or (a.size > LARGEST and not large):
+            if a.dtype.kind not in (kinds or self.kinds) or (a.size > self.largest and not large):
                 return False
             if changing and (i in self.frozen or not a.flags.writeable):
                 return False
@@ -181,6 +187,8 @@ class Builder:
             array = np.asarray(np.round(array * 2) / (2 if kind.kind == "f" else 1))
         if kind.kind in "ub":
             array = np.asarray(np.abs(array))
+        if kind.kind == "u":
+            array = np.asarray(array * self.choose([1, 7, 40]))  # up to 80, of which eˣ is finite
         needs = kind.kind == "f" and self.integer(0, 3) > 0
         options = {"requires_grad": True} if needs else {}
         leaf = self.add("tensor", np.asarray(array.astype(kind)), **options)
@@ -204,14 +212,16 @@ class Builder:
     # ------------------------------------------------------------------ operands for a domain
 
     def small(self, x: Ref) -> Ref:
-        """Return x, or tanh x, within ±3."""
-        return x if np.all(np.abs(self.value(x)) <= 3) else self.add("tanh", x)
+        """Return x, or tanh x, within ±3; bytes as they are."""
+        array = self.value(x)
+        fits = array.dtype.kind == "u" or np.all(np.abs(array) <= 3)
+        return x if fits else self.add("tanh", x)
 
     def positive(self, x: Ref) -> Ref:
         """Return x, or x² + 0.5, at least 0.1."""
         if np.all(self.value(x) >= 0.1):
             return x
-        x = self.small(x)
+        x = self.small(x) if self.value(x).dtype.kind != "u" else self.add("tanh", x)
         return self.add("add", self.add("mul", x, x), 0.5)
 
     def nonzero(self, x: Any) -> Any:
@@ -232,7 +242,9 @@ class Builder:
 
         def fits(other: Array) -> bool:
             both = broadcast(shape, other.shape)
-            return both is not None and (both == shape if within else math.prod(both) <= LARGEST)
+            return both is not None and (
+                both == shape if within else math.prod(both) <= self.largest
+            )
 
         return self.pick(fits)
 

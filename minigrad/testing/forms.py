@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.builder import LARGEST, Array, Builder, NoFit, Shape, broadcast
+from minigrad.testing.builder import LARGEST, TALL, Array, Builder, NoFit, Shape, broadcast
 from minigrad.testing.programs import Ref
 
 Form = Callable[[Builder], Any]
@@ -30,9 +30,16 @@ def _binary(op: str, numbers: bool = True, nonzero: bool = False) -> Form:
         right = b.partner(left, numbers=numbers)
         if not isinstance(right, Ref) and b.flag():
             left, right = right, left
-        b.add(op, left, b.nonzero(right) if nonzero else right)
+        if nonzero and not (b.edges and op != "div" and _is_integer(b, left, right)):
+            right = b.nonzero(right)
+        b.add(op, left, right)
 
     return form
+
+
+def _is_integer(b: Builder, *operands: Any) -> bool:
+    """Return whether all operands are integers: then a division by 0 is refused."""
+    return all(np.asarray(b.value(x)).dtype.kind in "iu" for x in operands)
 
 
 def _pow(b: Builder) -> None:
@@ -46,7 +53,7 @@ def _pow(b: Builder) -> None:
         b.add("pow", b.nonzero(b.small(x)), b.choose([0, 1, 2, 3, 2.0, 3.0]))
     else:
         exponent = b.pick(lambda a: broadcast(b.value(x).shape, a.shape), kinds="f")
-        b.add("pow", b.positive(b.small(x)), b.small(exponent))
+        b.add("pow", b.positive(b.small(x)), b.nonzero(b.small(exponent)))
 
 
 def _bitwise(op: str) -> Form:
@@ -125,6 +132,9 @@ def _matmul(b: Builder) -> None:
 def _linear(b: Builder) -> None:
     x = b.pick(lambda a: a.ndim >= 1, kinds="f")
     size, dtype = b.value(x).shape[-1], b.value(x).dtype
+    if not b.integer(0, 4):  # a weight of one row
+        b.add("linear", x, b.of_shape((size,), dtype.name))
+        return
     try:
         weight = b.pick(lambda a: a.ndim == 2 and a.shape[1] == size and a.dtype == dtype)
     except NoFit:
@@ -162,19 +172,19 @@ def _class_cross_entropy(b: Builder) -> None:
 def _some_dims(b: Builder, ndim: int, forms: str = "nit") -> Any:
     """Draw ``dim``: none, an int, or a tuple, as the letters of ``forms`` allow."""
     form = b.choose(forms)
-    if form == "n" or not ndim:
-        if "n" not in forms:
-            raise NoFit
+    if form == "n":
         return None
     if form == "i":
         return b.dim(ndim)
+    if not ndim:
+        return (b.dim(0),)
     return tuple(i - ndim * b.flag() for i in range(ndim) if b.flag()) or (b.dim(ndim),)
 
 
 def _count(shape: Shape, dim: Any) -> int:
     """Return how many elements go into each element of the result."""
     dims = range(len(shape)) if dim is None else np.atleast_1d(dim)
-    return math.prod(shape[d] for d in dims)
+    return math.prod(shape[d] for d in dims) if shape else 1
 
 
 def _reduction(
@@ -194,7 +204,7 @@ def _reduction(
         x = b.pick(kinds=kinds, large=True)
         shape = b.value(x).shape
         dim = _some_dims(b, len(shape), forms)
-        if _count(shape, dim) < least:
+        if _count(shape, dim) < least and not b.edges:
             raise NoFit
         options = {name: b.choose(values) for name, values in drawn.items()}
         keepdim = {"keepdim": True} if whole and dim is not None and b.flag() else {}
@@ -209,7 +219,7 @@ def _extreme(op: str) -> Form:
         way = b.integer(0, 2)
         if way == 0:
             b.add(op, x, b.partner(x, numbers=False))
-        elif not b.value(x).size:
+        elif not b.value(x).size and not b.edges:
             raise NoFit
         elif way == 1:
             b.add(op, x)
@@ -266,7 +276,8 @@ def _transpose(b: Builder) -> None:
 def _expand(b: Builder) -> None:
     x = b.pick(lambda a: a.size <= 9 and a.ndim <= 3)
     sides = [b.integer(1, 3) if n == 1 else b.choose([n, -1]) for n in b.value(x).shape]
-    b.add("expand", x, (*b.shape(0, 1), *sides))
+    lead = (b.choose(TALL),) if b.tall and b.integer(0, 2) else b.shape(0, 1)
+    b.add("expand", x, (*lead, *sides))
 
 
 def _concatenate(b: Builder) -> None:
@@ -296,27 +307,43 @@ def _likes(b: Builder, fits: Callable[[Array], Any], most: int) -> list[Ref]:
 def _index(b: Builder, shape: Shape, repeats: bool = True) -> Any:
     """Draw an index; with ``repeats`` also arrays of integers, which may name a place twice."""
     if not shape:
-        return b.choose([..., (), None])
-    way = b.integer(0, 3 if repeats else 2)
-    if way == 1 or (way == 3 and not all(shape)):
+        return b.choose([..., (), None, True, np.array(True), np.array(0, np.uint8)])
+    way = b.integer(0, 4 if repeats else 2)
+    if way == 1 or (way >= 3 and not all(shape)):
         masked = shape[: b.integer(1, len(shape))]
-        return np.array([b.flag() for _ in range(math.prod(masked))], np.bool_).reshape(masked)
+        return _mask(b, masked)
     count = b.integer(1, len(shape))
     if way == 2:
         return (..., *[_basic(b, n) for n in shape[len(shape) - count :]])
     parts = [_basic(b, n) for n in shape[:count]]
-    if way == 3:
-        place = b.integer(0, len(parts) - 1)
-        n = shape[place]
-        parts = [p if isinstance(p, slice) else slice(None) for p in parts]
-        parts[place] = np.array([b.integer(-n, n - 1) for _ in range(b.integer(0, 4))], np.int64)
+    if way >= 3:
+        length = b.integer(0, 4)
+        for place in {b.integer(0, count - 1) for _ in range(way - 2)}:
+            parts[place] = _places(b, shape[place], length)
+        if b.flag():
+            parts.insert(b.integer(0, count), b.choose([None, ...]))
     return tuple(parts)
+
+
+def _places(b: Builder, n: int, length: int) -> Any:
+    """Draw an array, a list or a tuple of places, or a mask, for a dimension of size n."""
+    if not b.integer(0, 3):
+        return _mask(b, (n,))
+    places = [b.integer(-n, n - 1) for _ in range(length)]
+    return b.choose([np.array(places, np.int64), np.array(places, np.int64), places, tuple(places)])
+
+
+def _mask(b: Builder, shape: Shape) -> Array:
+    """Draw a mask of booleans, or of bytes."""
+    drawn = np.array([b.flag() for _ in range(math.prod(shape))], np.bool_).reshape(shape)
+    return drawn if b.integer(0, 2) else drawn.astype(np.uint8)
 
 
 def _basic(b: Builder, n: int) -> Any:
     way = b.integer(0, 3)
     if way == 0 and n:
-        return b.integer(-n, n - 1)
+        place = b.integer(-n, n - 1)
+        return b.choose([place, place, np.int64(place), np.array(place)])
     return [slice(None), slice(None), slice(1, None), slice(None, None, 2)][way]
 
 
@@ -334,7 +361,7 @@ def _getitem(b: Builder) -> None:
 def _setitem(b: Builder, op: str = "setitem", x: Ref | None = None) -> None:
     x = b.pick() if x is None else x
     index = _index(b, b.value(x).shape, repeats=False)
-    there = b.value(x)[index].shape
+    there = b.registers[x][index].shape
     value: Any = b.choose([0, 1.5])
     if b.integer(0, 2):
         try:
@@ -384,7 +411,7 @@ FORMS: dict[str, Form] = {
     **{op: _reduction(op) for op in ("amax", "amin")},
     **{op: _reduction(op, "ni") for op in ("argmax", "argmin")},
     **{op: _reduction(op, least=0, kinds="fiub") for op in ("any", "all")},
-    "logsumexp": _reduction("logsumexp", kinds="f"),
+    "logsumexp": _reduction("logsumexp", kinds="fu"),
     **{op: _reduction(op, "i", kinds="f", whole=False) for op in ("softmax", "log_softmax")},
     **{op: _extreme(op) for op in ("max", "min")},
     "reshape": _reshape,

@@ -303,3 +303,129 @@ def test_a_missing_or_surplus_operand_is_named() -> None:
         minigrad.add(x, x, x)
     with pytest.raises(TypeError, match=r"add\(\) got an unexpected keyword argument 'out'"):
         minigrad.add(x, x, out=x)
+
+
+# ------------------------------------------------------------------------- what is not finite
+
+INF, NAN = np.inf, np.nan
+PAIRS = ([NAN, NAN, 1, 2, 1, 0], [1, NAN, NAN, 1, 1, 0])
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize("seed", [1.0, INF, -INF, NAN])
+def test_the_gradient_of_an_extreme_is_selected_as_in_pytorch(name: str, seed: float) -> None:
+    """Both get all of it where one is NaN; who is not chosen gets 0, however large it is."""
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        a, b = (framework.leaf(np.array(values)) for values in PAIRS)
+        y = getattr(framework.module, name)(a, b)
+        seeds = framework.tensor(np.full(6, seed))
+        found.append([to_array(t) for t in (y, *framework.grad(y, [a, b], seeds))])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+ROOTS: dict[str, Any] = {
+    "maximum": (lambda m, x: m.sqrt(m.maximum(x, m.zeros(3, dtype=x.dtype))), [-1, 0, 2]),
+    "minimum": (lambda m, x: m.sqrt(-m.minimum(x, m.zeros(3, dtype=x.dtype))), [-1, 0, 2]),
+    "a maximum within a logarithm": (
+        lambda m, x: m.log(m.max(x, m.zeros(3, dtype=x.dtype))),
+        [-1, -2, 2],
+    ),
+    "a power 0": (lambda m, x: m.sqrt(x**0 - 1), [-1, 0, 2]),
+}
+
+
+@pytest.mark.parametrize(("call", "values"), ROOTS.values(), ids=ROOTS)
+def test_an_infinite_gradient_is_not_multiplied_by_0(call: Any, values: Any) -> None:
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.array(values, np.float64))
+        with np.errstate(all="ignore"):
+            (g,) = framework.grad(call(framework.module, x).sum(), [x])
+        found.append(to_array(g))
+    assert not np.isnan(found[0]).any()
+    np.testing.assert_allclose(*found, rtol=1e-15)
+
+
+BASES = [0, 0, 0, -1, 2, NAN, 1, NAN, INF, 0, -1]
+EXPONENTS = [0, 1, 2, 0, 0, 0, NAN, 1, 0, -1, 2]
+
+
+def test_gradients_of_powers_of_what_is_not_finite_are_pytorchs() -> None:
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        a, b = (framework.leaf(np.array(v, np.float64)) for v in (BASES, EXPONENTS))
+        with np.errstate(all="ignore"):
+            found.append([to_array(g) for g in framework.grad((a**b).sum(), [a, b])])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("a", [2.0, 0.5, 7.0])
+def test_the_mixed_derivative_of_a_power_at_exponent_0_is_the_same_both_ways(a: float) -> None:
+    """d²(aᵇ)/da db = a^(b-1) (1 + b log a), at b = 0 it is 1/a; PyTorch has 0 through da."""
+    x, b = MINIGRAD.leaf(np.array(a)), MINIGRAD.leaf(np.array(0.0))
+    da, db = minigrad.grad(x**b, (x, b), create_graph=True)
+    assert minigrad.grad(da, (x, b), retain_graph=True)[1].item() == 1 / a
+    np.testing.assert_allclose(minigrad.grad(db, x, retain_graph=True)[0].item(), 1 / a)
+    np.testing.assert_allclose(minigrad.grad(db, b)[0].item(), np.log(a) ** 2)
+
+
+def test_second_derivatives_of_powers_at_base_0_are_finite() -> None:
+    a, b = MINIGRAD.leaf(np.zeros(4)), MINIGRAD.leaf(np.array([0.0, 1, 2, 3]))
+    grads = minigrad.grad((a**b).sum(), (a, b), create_graph=True)
+    rows = [to_array(h) for g in grads for h in minigrad.grad(g.sum(), (a, b), retain_graph=True)]
+    assert np.isfinite(rows).all()
+    assert rows[0].tolist() == [0, 0, 2, 0]
+    (g,) = minigrad.grad((0.0**b).sum(), b, create_graph=True)
+    assert minigrad.grad(g.sum(), b)[0].tolist() == [0, 0, 0, 0]
+
+
+# ------------------------------------------------------------------------- by zero
+
+DIVISIONS: dict[str, Any] = {
+    "by a number": (lambda t: t([1, -1], "int64"), lambda t: 0),
+    "by a tensor": (lambda t: t([1, 2], "int64"), lambda t: t([1, 0], "int64")),
+    "a number": (lambda t: 5, lambda t: t([0], "int32")),
+    "unsigned": (lambda t: t([1], "uint8"), lambda t: t([0], "uint8")),
+    "broadcast": (lambda t: t([[1], [2]], "int8"), lambda t: t([[3, 0]], "int8")),
+}
+
+
+@pytest.mark.parametrize("op", [operator.floordiv, operator.mod])
+@pytest.mark.parametrize(("a", "b"), DIVISIONS.values(), ids=DIVISIONS)
+def test_an_integer_is_not_divided_by_0(op: Any, a: Any, b: Any) -> None:
+    for framework in (MINIGRAD, pytorch()):
+
+        def tensor(values: Any, dtype: str, framework: Any = framework) -> Any:
+            return framework.tensor(np.array(values, dtype))
+
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            op(a(tensor), b(tensor))
+    with pytest.raises(ZeroDivisionError, match=r"by zero; .*\(.float\(\)\)"):
+        op(minigrad.tensor([1]), minigrad.tensor([0]))
+
+
+@pytest.mark.parametrize("op", [operator.floordiv, operator.mod, operator.truediv])
+def test_other_divisions_by_0_give_what_pytorch_gives(op: Any) -> None:
+    for values, divisor in (
+        (np.array([1.0, -1, 0]), 0),
+        (np.array([1, -1, 0]), 0.0),
+        (np.array([1.0, -1, 0]), np.zeros(3, np.int64)),
+        (np.zeros(0, np.int64), 1 if op is operator.truediv else 0),
+    ):
+        found = []
+        for framework in (MINIGRAD, pytorch()):
+            with np.errstate(all="ignore"):
+                y = op(framework.tensor(values), framework.constants(divisor))
+            found.append(to_array(y).astype(np.float64))
+        np.testing.assert_array_equal(*found, strict=True)
+
+
+def test_the_gradient_of_a_remainder_counts_as_often_as_it_was_subtracted() -> None:
+    """1 / .1 is 10 when rounded, but .1 goes into 1 only 9 times: floating-point 1 % .1 is .1."""
+    a, b = minigrad.tensor(1.0, dtype=np.float64), MINIGRAD.leaf(np.array(0.1))
+    y = a % b
+    (g,) = minigrad.grad(y, b)
+    np.testing.assert_allclose(y.item(), 1 + 0.1 * g.item(), atol=1e-15)

@@ -200,12 +200,12 @@ def test_floats_keep_their_dtype(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int32", "int64"])
 @pytest.mark.parametrize("name", FLOATING)
 def test_functions_of_integers_are_those_of_equal_floats_in_float32(name: str, dtype: str) -> None:
-    values = np.array([1, 1]).astype(dtype)
+    values = np.array([1, 1] if dtype == "bool" else [1, 12, 88]).astype(dtype)
     expected = getattr(minigrad, name)(values.astype(np.float64))
     for framework in (MINIGRAD, pytorch()):
         y = to_array(getattr(framework.module, name)(framework.tensor(values)))
         assert y.dtype == np.float32
-        np.testing.assert_allclose(y, expected, rtol=1e-3)  # small ones pass through float16
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
@@ -309,3 +309,95 @@ def test_a_condition_that_needs_a_gradient_is_refused() -> None:
     x = minigrad.ones(2).requires_grad_()
     with pytest.raises(TypeError, match=r"where has no derivative for condition: detach\(\)"):
         minigrad.where(x, x, x)
+
+
+# ------------------------------------------------------------------------- what is not finite
+
+INF, NAN = np.inf, np.nan
+NUMBERS = [NAN, -1, -0.0, 0, 1, 2, INF, -INF, 0.5, 5]
+LOW, HIGH = [0, 0, 0, 0, NAN, 0, 0, 0, 2, 3], [1, 1, 1, 1, 1, NAN, 1, 1, 1, 2]
+SELECTING: dict[str, Any] = {
+    "relu": lambda m, x, low, high: m.relu(x),
+    "clamp": lambda m, x, low, high: m.clamp(x, 0, 1),
+    "clamp from below": lambda m, x, low, high: m.clamp(x, min=0),
+    "clamp from above": lambda m, x, low, high: m.clamp(x, max=0),
+    "clamp to NaN": lambda m, x, low, high: m.clamp(x, min=NAN),
+    "clamp between tensors": lambda m, x, low, high: m.clamp(x, low, high),
+    "clamp above a tensor": lambda m, x, low, high: m.clamp(x, min=low),
+    "clamp below a tensor": lambda m, x, low, high: m.clamp(x, max=high),
+    "where": lambda m, x, low, high: m.where(x > 0, low, high) + 0 * x,
+    "abs": lambda m, x, low, high: m.abs(x),
+    "sign": lambda m, x, low, high: m.sign(x) + 0 * x,
+}
+
+
+@pytest.mark.parametrize("call", SELECTING.values(), ids=SELECTING)
+@pytest.mark.parametrize("seed", [1.0, INF, -INF, NAN])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_gradient_at_nan_and_an_infinite_one_are_pytorchs(
+    call: Any, seed: float, dtype: str
+) -> None:
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        leaves = [framework.leaf(np.array(v, dtype)) for v in (NUMBERS, LOW, HIGH)]
+        with np.errstate(all="ignore"):
+            y = call(framework.module, *leaves)
+            seeds = framework.tensor(np.full(len(NUMBERS), seed, dtype))
+            grads = framework.grad(y, leaves, seeds, allow_unused=True)
+        found.append([None if t is None else to_array(t) for t in (y, *grads)])
+    for ours, theirs in zip(*found, strict=True):
+        if ours is not None or theirs is not None:
+            np.testing.assert_array_equal(ours, theirs)
+
+
+COMPOSED: dict[str, Any] = {
+    "the root of a rectifier": lambda m, x: m.sqrt(m.relu(x)),
+    "one over a rectifier": lambda m, x: 1 / m.relu(x),
+    "the norm of a hinge": lambda m, x: m.sqrt((m.relu(x - 5) ** 2).sum()),
+    "the root of a clamp": lambda m, x: m.sqrt(m.clamp(x, min=0)),
+    "the logarithm of a clamp": lambda m, x: m.log(m.clamp(x, 0, 1)),
+    "the root of a choice": lambda m, x: m.where(x > 0, m.sqrt(x), 0 * x),
+}
+
+
+@pytest.mark.parametrize("call", COMPOSED.values(), ids=COMPOSED)
+@pytest.mark.parametrize("shape", [(3,), (3, 1), ()])
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+def test_an_infinite_gradient_goes_on_where_pytorchs_does(call: Any, shape: Any) -> None:
+    for values in ([-1, 0, 2], [-1, -0.5, 2], [-3.0, -2.0, 0.0]):
+        found = []
+        for framework in (MINIGRAD, pytorch()):
+            x = framework.leaf(np.resize(np.array(values, np.float64), shape))
+            with np.errstate(all="ignore"):
+                found.append(to_array(framework.grad(call(framework.module, x).sum(), [x])[0]))
+        np.testing.assert_allclose(*found, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_is_not_a_number_of_either_sign_passes_a_rectifier(dtype: str) -> None:
+    x = MINIGRAD.leaf(np.array([np.copysign(NAN, s) for s in (1, -1)] * 20, dtype))
+    y = minigrad.relu(x)
+    assert np.isnan(y.detach().numpy()).all()
+    assert set(minigrad.grad(y, x, minigrad.full_like(x, 2.0))[0].tolist()) == {2}
+
+
+@pytest.mark.parametrize("layout", ["broadcast", "strided", "transposed"])
+def test_a_selected_gradient_may_lie_anywhere_in_memory(layout: str) -> None:
+    g = {
+        "broadcast": np.broadcast_to(np.float32(INF), (3, 4)),
+        "strided": np.full((3, 8), INF, np.float32)[:, ::2],
+        "transposed": np.full((4, 3), INF, np.float32).T,
+    }[layout]
+    x = MINIGRAD.leaf(np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4))
+    expected = np.where(x.detach().numpy() > 0, INF, 0)
+    for y in (x.relu(), x.clamp(min=0), minigrad.maximum(x, 0 * x.detach())):
+        (found,) = minigrad.grad(y, x, MINIGRAD.tensor(g))
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "float16"])
+def test_the_sign_has_the_dtype_of_what_it_is_of(dtype: str) -> None:
+    values = np.array([0, 1] if dtype in ("bool", "uint8") else [0, 1, -3]).astype(dtype)
+    for framework in (MINIGRAD, pytorch()):
+        y = to_array(framework.module.sign(framework.tensor(values)))
+        np.testing.assert_array_equal(y, np.sign(values.astype(int)).astype(dtype), strict=True)

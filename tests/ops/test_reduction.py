@@ -20,6 +20,7 @@ from tests.reference import (
     OpProperties,
     Tie,
     TieProperties,
+    assert_same,
     broadcastable,
     pytorch,
     shapes,
@@ -357,8 +358,9 @@ def test_axis_is_another_name_of_dim(name: str) -> None:
 @pytest.mark.parametrize("name", [*TAKING_DIM, "softmax", "log_softmax"])
 @pytest.mark.parametrize("dim", [2, -3])
 def test_a_dimension_out_of_range_is_named(name: str, dim: int) -> None:
-    with pytest.raises(IndexError, match=f"axis {dim} is out of bounds|but got {dim}"):
-        getattr(minigrad, name)(X, dim)
+    for x, most in ((X, 2), (minigrad.tensor(1.0), 1)):
+        with pytest.raises(IndexError, match=rf"range of \[-{most}, {most - 1}\], but got {dim}"):
+            getattr(minigrad, name)(x, dim)
 
 
 @pytest.mark.parametrize("name", [*TAKING_DIM, "softmax", "log_softmax"])
@@ -370,8 +372,10 @@ def test_an_unknown_keyword_is_named(name: str) -> None:
 def test_a_dimension_given_twice_is_refused() -> None:
     with pytest.raises(TypeError, match=r"sum\(\) got multiple values for argument 'dim'"):
         minigrad.sum(X, 1, dim=1)
-    with pytest.raises(ValueError, match="duplicate value in 'axis'"):
-        minigrad.sum(X, (1, -1))
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.tensor(np.ones((2, 3)))
+        with pytest.raises(RuntimeError, match="dim 1 appears multiple times in the list of dims"):
+            framework.module.sum(x, (1, -1))
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "amax", "amin", "logsumexp"])
@@ -382,14 +386,91 @@ def test_dimensions_may_be_a_list(name: str) -> None:
     assert minigrad.grad(y, x)[0].tolist() == minigrad.grad(z, x)[0].tolist()
 
 
-@pytest.mark.parametrize("name", ["sum", "amax", "amin", "logsumexp"])
-@pytest.mark.parametrize("dim", [0, -1])
-def test_a_number_may_be_reduced_along_dimension_0(name: str, dim: int) -> None:
+REDUCING = [
+    *("sum", "mean", "var", "std", "amax", "amin", "logsumexp"),
+    *("max", "min", "softmax", "log_softmax"),
+]
+
+
+def values_of(y: Any) -> Any:
+    return getattr(y, "values", y) if isinstance(y, tuple) else y
+
+
+@pytest.mark.parametrize("name", [*REDUCING, "argmax", "argmin", "any", "all"])
+@pytest.mark.parametrize("dim", [0, -1, (0,), ()])
+@pytest.mark.filterwarnings("ignore:.*egrees of freedom")
+def test_a_number_may_be_reduced_as_one_element(name: str, dim: Any) -> None:
+    if isinstance(dim, tuple) and name in (
+        "max",
+        "min",
+        "softmax",
+        "log_softmax",
+        "argmax",
+        "argmin",
+    ):
+        return
+    found = []
     for framework in (MINIGRAD, pytorch()):
         x = framework.leaf(np.array(3.0))
+        y = values_of(getattr(framework.module, name)(x, dim))
+        grads = framework.grad(y, [x]) if y.requires_grad else ()
+        found.append([to_array(t) for t in (y, *grads)])
+    for ours, theirs in zip(*found, strict=True):
+        assert_same(ours, theirs, rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_the_place_of_the_extreme_of_a_number_is_0(name: str) -> None:
+    for keepdim in (False, True):
+        y = getattr(minigrad.tensor(3.0), name)(-1, keepdim)
+        assert (y.values.shape, y.indices.shape, y.indices.item()) == ((), (), 0)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "amax", "amin"])
+@pytest.mark.parametrize("dim", [(), []])
+def test_no_dimension_in_a_list_means_all_as_in_pytorch(name: str, dim: Any) -> None:
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.arange(6.0).reshape(2, 3))
         y = getattr(framework.module, name)(x, dim)
-        (g,) = framework.grad(y, [x])
-        assert (y.item(), tuple(y.shape), g.item(), tuple(g.shape)) == (3, (), 1, ())
+        grads = () if name in ("var", "std") else framework.grad(y, [x])  # PyTorch's is infinite
+        found.append([to_array(t) for t in (y, *grads)])
+    for ours, theirs in zip(*found, strict=True):
+        assert_same(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["any", "all"])
+def test_no_dimension_in_a_list_means_none_for_any_and_all_as_in_pytorch(name: str) -> None:
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.tensor(np.arange(6.0).reshape(2, 3))
+        assert getattr(framework.module, name)(x, ()).tolist() == [[False, True, True], [True] * 3]
+
+
+@pytest.mark.parametrize("name", REDUCING)
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3), (2, 0, 3)])
+@pytest.mark.parametrize("dim", [0, 1, -1, None])
+@pytest.mark.filterwarnings("ignore:.*egrees of freedom")
+def test_nothing_is_reduced_as_in_pytorch(name: str, shape: tuple[int, ...], dim: Any) -> None:
+    found: list[Any] = []
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.zeros(shape))
+        try:
+            if dim is None and name in ("logsumexp", "softmax", "log_softmax"):
+                dim = tuple(range(len(shape))) if name == "logsumexp" else 0
+            call = getattr(framework.module, name)
+            y = values_of(call(x) if dim is None else call(x, dim))
+            found.append([to_array(t) for t in (y, *framework.grad(y.sum(), [x]))])
+        except (IndexError, RuntimeError) as error:
+            found.append(error)
+    ours, theirs = found
+    if isinstance(theirs, Exception):
+        assert isinstance(ours, type(theirs)), ours
+        if "out of range" not in str(theirs):
+            assert "Expected reduction dim" in str(ours)
+            assert "Expected reduction dim" in str(theirs)
+        return
+    for a, b in zip(ours, theirs, strict=True):
+        assert_same(a, b, rtol=0)
 
 
 def test_a_dimension_may_be_a_numpy_integer() -> None:
@@ -432,10 +513,22 @@ def test_max_and_min_along_a_dimension_say_where() -> None:
     assert (values.tolist(), indices.tolist()) == ([[1, 2, 0]], [[0, 0, 0]])
 
 
-@pytest.mark.parametrize("name", ["max", "min", "amax", "amin", "argmax", "argmin"])
-def test_nothing_has_no_extreme(name: str) -> None:
-    with pytest.raises(ValueError, match=r"zero-size array|empty sequence"):
-        getattr(minigrad, name)(minigrad.zeros(0))
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_nothing_has_no_place_of_an_extreme(name: str) -> None:
+    for framework in (MINIGRAD, pytorch()):
+        call = getattr(framework.module, name)
+        for arguments in ((), (0,)):
+            with pytest.raises(IndexError, match=rf"{name}\(\): Expected reduction dim"):
+                call(framework.tensor(np.zeros((0, 3))), *arguments)
+        assert tuple(call(framework.tensor(np.zeros((0, 3))), 1).shape) == (0,)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_probabilities_of_integers_are_refused_with_the_way_out(name: str, dtype: str) -> None:
+    message = rf"{name}\(\) is not implemented for {dtype}: .* use .float\(\)"
+    with pytest.raises(NotImplementedError, match=message):
+        getattr(minigrad.ones(2, dtype=dtype), name)(0)
 
 
 @pytest.mark.parametrize("extreme", [-INF, INF])
@@ -456,3 +549,139 @@ def test_softmax_leaves_its_argument_alone(name: str) -> None:
     x = minigrad.tensor([1.0, 2.0])
     getattr(minigrad, name)(x, 0)
     assert x.tolist() == [1, 2]
+
+
+# ------------------------------------------------------------------------- halves, and many numbers
+
+
+def half(*shape: int, value: float = 1.0) -> Any:
+    return MINIGRAD.leaf(np.full(shape, value, np.float16))
+
+
+def gradient(y: Any, x: Any) -> np.ndarray:
+    return to_array(minigrad.grad(y, x)[0])
+
+
+@pytest.mark.parametrize("dim", [0, (0, 2), None])
+def test_halves_are_added_in_float32(dim: Any) -> None:
+    """NumPy adds them in halves along a leading dimension, and stops at 2048."""
+    x = half(4096, 2, 3, value=1 / 8)
+    count = x.numel() if dim is None else 4096 * (3 if isinstance(dim, tuple) else 1)
+    assert set(x.sum(dim).flatten().tolist()) == {count / 8}
+    assert set(x.mean(dim).flatten().tolist()) == {1 / 8}
+    assert set(x.var(dim).flatten().tolist()) == {0}
+    log = np.log(np.float64(count)) + 1 / 8
+    np.testing.assert_allclose(x.logsumexp(dim).flatten().tolist(), log, rtol=1e-3)
+
+
+def test_probabilities_of_halves_sum_to_1() -> None:
+    for dim, shape in ((0, (8192, 2)), (1, (2, 8192))):
+        x = half(*shape, value=0)
+        assert set(x.softmax(dim).flatten().tolist()) == {1 / 8192}
+        np.testing.assert_allclose(x.log_softmax(dim).flatten().tolist(), -np.log(8192), rtol=1e-3)
+        weights = minigrad.tensor(np.linspace(0, 1, 8192, dtype=np.float16))
+        weights = weights.unsqueeze(1 - dim)
+        for y, scale in ((x.softmax(dim) * 8192, 1), (x.log_softmax(dim), 8192)):
+            g = gradient((y.float() * weights.float()).sum(), x)
+            w = weights.numpy().astype(np.float64)
+            right = (w - w.mean()) * 1 if scale == 1 else w - w.sum() / 8192
+            np.testing.assert_allclose(g, np.broadcast_to(right, shape), atol=2e-3)
+
+
+def test_counts_beyond_the_range_of_halves_count() -> None:
+    """70,000 is infinite as a half."""
+    x = half(70_000)
+    for y in (x.mean(), x.max(), x.amax(0), x.amin()):
+        np.testing.assert_allclose(gradient(y, x), 1 / 70_000, rtol=2e-3)
+    assert x.var().item() == x.std().item() == 0
+    ramp = MINIGRAD.leaf(np.linspace(-8, 8, 70_000).astype(np.float16))
+    exact = ramp.detach().double().numpy()
+    np.testing.assert_allclose(ramp.var().item(), exact.var(ddof=1), rtol=1e-3)
+    np.testing.assert_allclose(ramp.std().item(), exact.std(ddof=1), rtol=1e-3)
+    for y, right in (
+        (ramp.var() * 1000, 2000 * (exact - exact.mean()) / 69_999),
+        (ramp.std() * 1000, 1000 * (exact - exact.mean()) / 69_999 / exact.std(ddof=1)),
+    ):
+        np.testing.assert_allclose(gradient(y, ramp), right, rtol=4e-3, atol=1e-5)
+
+
+def test_a_variance_of_large_halves_is_that_of_the_numbers() -> None:
+    assert minigrad.full((1000, 100), 1.0).half().var().item() == 0
+    assert minigrad.full((3000, 2), 3.0).half().std(0).tolist() == [0, 0]
+    assert minigrad.tensor([60_000.0, 60_032.0]).half().var().item() == 512
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, 285.015, -100.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_elements_have_their_own_mean_and_no_spread(value: float, dtype: Any) -> None:
+    column = np.array([value], dtype).item()
+    x = MINIGRAD.tensor(np.full((300_001, 2), value, dtype))
+    for dim in (0, None):
+        np.testing.assert_allclose(x.mean(dim).tolist(), column, rtol=20 * np.finfo(dtype).eps)
+        assert not x.var(dim).any()
+        assert not x.std(dim).any()
+    x = MINIGRAD.leaf(np.full((1001, 2), value, dtype))
+    assert not gradient(x.var(0).sum(), x).any()
+    assert not gradient(x.std(), x).any()
+
+
+def test_a_mean_along_any_dimension_has_the_error_of_adding_in_pairs() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(250, 320, (327_680, 2)).astype(np.float32)
+    exact = x.astype(np.float64)
+    for array, dim in ((x, 0), (np.ascontiguousarray(x.T), 1), (x[::-1], 0)):
+        t = MINIGRAD.tensor(array)
+        np.testing.assert_allclose(sorted(t.mean(dim).tolist()), sorted(exact.mean(0)), rtol=3e-7)
+        np.testing.assert_allclose(
+            sorted(t.var(dim).tolist()), sorted(exact.var(0, ddof=1)), rtol=1e-6
+        )
+        lse = np.log(np.exp(exact - 300).sum(0)) + 300
+        np.testing.assert_allclose(sorted(t.logsumexp(dim).tolist()), sorted(lse), rtol=3e-7)
+    weights = MINIGRAD.tensor(x / 300)
+    y = MINIGRAD.leaf(np.zeros_like(x))
+    g = gradient((y.log_softmax(0) * weights).sum(), y)
+    right = exact / 300 - (exact / 300).mean(0)
+    np.testing.assert_allclose(g, right, atol=1e-6)
+
+
+# ------------------------------------------------------------------------- not finite
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin"])
+def test_the_gradient_of_an_extreme_that_is_nan_goes_to_what_is_nan(name: str) -> None:
+    """As PyTorch's for max and min; its amax and amin spoil the others."""
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.array([1, np.nan, 2, np.nan]))
+        y = getattr(framework.module, name)(x)
+        if framework.ours or name in ("max", "min"):
+            assert to_array(framework.grad(y, [x])[0]).tolist() == [0, 0.5, 0, 0.5]
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin"])
+@pytest.mark.parametrize("dim", [None, 0])
+def test_an_infinite_gradient_of_an_extreme_reaches_no_other_element(name: str, dim: Any) -> None:
+    x = MINIGRAD.leaf(np.array([0.0, 1, 2]) if "min" in name else np.array([-2.0, -1, 0]))
+    y = values_of(getattr(x, name)() if dim is None else getattr(x, name)(dim))
+    with np.errstate(divide="ignore"):
+        g = gradient(y.sqrt(), x)
+    assert sorted(g.tolist()) == [0, 0, INF]
+
+
+def test_an_infinite_gradient_of_std_stops_where_all_are_equal() -> None:
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.ones(3))
+        with np.errstate(all="ignore"):
+            (g,) = framework.grad(framework.module.sqrt(x.std()), [x])
+        assert to_array(g).tolist() == [0, 0, 0]
+
+
+# ------------------------------------------------------------------------- small integers
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int64"])
+def test_logsumexp_of_integers_is_that_of_equal_floats(dtype: str) -> None:
+    values = np.array([1, 0, 1] if dtype == "bool" else [1, 3, 100]).astype(dtype)
+    expected = np.log(np.exp(values.astype(np.float64)).sum())
+    for framework in (MINIGRAD, pytorch()):
+        y = to_array(framework.module.logsumexp(framework.tensor(values), 0))
+        assert_same(y, np.array(expected, np.float32), rtol=1e-6)
