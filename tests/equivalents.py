@@ -43,12 +43,9 @@ EQUIVALENT = {
         "_to_logits: class_shares(x, labels, weight, ignore_index, label_smoothing) → "
         "class_shares(v, labels, weight, ignore_index, label_smoothing)",
     ),
-    "of two dtypes, the one that holds both does not depend on their order": (
-        "_wide: np.promote_types(x.dtype, np.float32) → np.promote_types(np.float32, x.dtype)",
-    ),
     "of nothing, what is divided is 0 or NaN, whatever it is divided by": (
-        "_divisor: np.where(count == 0, 1, count).astype(_wide(like)) → "
-        "np.where(count == 0, 2, count).astype(_wide(like))",
+        "_divisor: np.where(count == 0, 1, count).astype(wide(like.dtype)) → "
+        "np.where(count == 0, 2, count).astype(wide(like.dtype))",
     ),
     "of a count other than 0, an array on the host is what its number is": (
         "_divisor: isinstance(count, int) → count",

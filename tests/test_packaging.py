@@ -26,7 +26,7 @@ ENGINE = [
     f"minigrad.{name}"
     for name in (
         *("device", "grad_mode", "hooks", "graph", "spellings", "table", "inplace"),
-        *("ops.broadcast", "autograd"),
+        *("ops.summing", "ops.broadcast", "autograd"),
     )
 ]
 LAUNCHING = ("minigrad.fused", "minigrad.kernels")

@@ -218,8 +218,8 @@ def nll_loss(
     labels = _array(target)
     check_labels(labels, input.shape[class_dim(input)], ignore_index)
     q, count = class_shares(_array(input), labels, _array(weight), ignore_index, 0.0)
-    losses = -(ops.where(q == 0, 0, input) * q).sum(axis=class_dim(input)).to(input.dtype)
-    return _reduce(losses, reduction, count)
+    losses = -(ops.where(q == 0, 0, input) * q).sum(axis=class_dim(input))
+    return _reduce(losses.astype(input.dtype), reduction, count)
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
