@@ -1,10 +1,11 @@
 """CUDA kernels where one launch replaces many, with the wrappers that launch them.
 
-Each ``.cu`` file has a Python file of its name beside it. There, for every kernel, stand its
-definition in NumPy (``..._in_numpy``) and its wrapper, which takes a `Launcher` first. Nothing here
-knows CuPy: a launcher is given what compiles, and wrappers ask no more of an array than ``dtype``,
-``shape``, ``flags.c_contiguous``, ``data.ptr``, ``data.device_id`` and NumPy's ``empty_like``. What
-a wrapper cannot take it refuses (`RefusedError`); `minigrad.fused` puts wrappers under ops.
+Each ``.cu`` file has a Python file of its name beside it, with a wrapper for every kernel, which
+takes a `Launcher` first. What a kernel computes is defined in NumPy, under the kernel's name, in
+``tests/kernels/definitions.py``. Nothing here knows CuPy: a launcher is given what compiles, and
+wrappers ask no more of an array than ``dtype``, ``shape``, ``flags.c_contiguous``, ``data.ptr``,
+``data.device_id`` and NumPy's ``empty_like``. What a wrapper cannot take it refuses
+(`RefusedError`); `minigrad.fused` puts wrappers under ops.
 
 No kernel adds floats atomically: the same arguments give the same bits, run after run. Denormal
 numbers are flushed to zero by what CuPy compiles (it sets ``-ftz=true``); NumPy keeps them.
@@ -17,7 +18,6 @@ from minigrad.kernels.cross_entropy import (
     wrong_label,
 )
 from minigrad.kernels.dropout import dropout_forward, keep_mask, masked_scale
-from minigrad.kernels.flag import new_flag, wrong_index
 from minigrad.kernels.gather import gather_rows, wrong_row
 from minigrad.kernels.launch import OPTIONS, Launcher, Plan, RefusedError, Source
 from minigrad.kernels.relu import relu_backward, relu_forward
@@ -40,12 +40,10 @@ __all__ = [
     "gather_rows",
     "keep_mask",
     "masked_scale",
-    "new_flag",
     "relu_backward",
     "relu_forward",
     "sgd_step",
     "sum_rows",
-    "wrong_index",
     "wrong_label",
     "wrong_row",
 ]

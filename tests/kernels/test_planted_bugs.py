@@ -16,13 +16,13 @@ from minigrad.kernels import (
     dropout_forward,
     gather_rows,
     masked_scale,
-    new_flag,
     relu_forward,
     sgd_step,
     sum_rows,
 )
 from tests.kernels.arrays import numbers
 from tests.kernels.cuda_on_cpu import Device, KernelError, Module
+from tests.kernels.definitions import new_flag
 
 TEXT = {source.file: source.text() for source in SOURCES}
 
