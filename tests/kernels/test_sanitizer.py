@@ -20,6 +20,7 @@ TOOLS = {"memcheck": FILES, "racecheck": [FILES[0], FILES[-1]]}
 
 
 @pytest.mark.gpu
+@pytest.mark.hardware
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_sanitizer_finds_nothing_in_the_tests_of_kernels(tool: str) -> None:
     if not cuda_status()[0]:
