@@ -9,10 +9,14 @@ import pytest
 
 from tests.cupy_on_cpu import install
 
-LIBRARY = install()
 #: How many launches of minigrad's kernels are watched in a test that is of something else: the first
 #: step of a training says of its kernels what the hundredth would.
 LOOKS = 100
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    install()
 
 
 def pytest_report_header() -> str:
@@ -34,7 +38,7 @@ def _closely_watched(request: pytest.FixtureRequest) -> Iterator[None]:
     """In tests of kernels watch all launches, and give each array memory whose bounds are known."""
     import cupy
 
-    look_at = LIBRARY.look_at
+    look_at = install().look_at
     look_at.argtypes = [ctypes.c_long]
     if "kernels" in request.path.parts:
         look_at(2**62)
