@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import autograd, ops
-from minigrad.device import device, device_of, fetch, is_array, move
+from minigrad.device import common_device, device, device_of, fetch, is_array, move, on_device_of
+from minigrad.fused import watch_index
 from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.inplace import write
 from minigrad.numpy_protocols import array_function, array_ufunc
@@ -488,24 +489,37 @@ def _plain_index(index: Any, data: Any) -> Any:
     """Return an index in terms that ``data`` understands, such that the result is an array."""
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(
-        (p.array if isinstance(p, Tensor) else np.asarray(p)).copy()
-        if isinstance(p, Tensor | np.ndarray | list)
+        np.array(p)
+        if isinstance(p, np.ndarray | list)
+        else _copied(p.array)
+        if isinstance(p, Tensor)
         else p
         for p in parts
     )
     if not isinstance(data, np.ndarray):
+        common_device([data, *(p.array for p in parts if isinstance(p, Tensor))])
         plain = _on_device(plain, data)
     if len(plain) == 1 and getattr(plain[0], "ndim", 0) == 1:
         return plain[0]
     return plain if any(p is Ellipsis for p in plain) else (*plain, Ellipsis)
 
 
+def _copied(array: Any) -> Any:
+    """Return a copy, where the array is."""
+    with on_device_of(array):
+        return array.copy()
+
+
 def _on_device(index: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
     """Return an index with its arrays where ``data`` is, on a GPU.
 
-    What comes from the host is checked there: a GPU would not raise, but wrap it.
+    A GPU would not raise, but wrap it. So what comes from the host is checked there, and what is on
+    the GPU already makes the next thing raise that is read.
     """
     arrays = [p for p in index if is_array(p)]
     if arrays and all(isinstance(p, np.ndarray) for p in arrays):
         np.broadcast_to(np.False_, data.shape)[index]
-    return tuple(move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in index)
+        return tuple(move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in index)
+    there = tuple(move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in index)
+    watch_index(data, there)
+    return there

@@ -11,7 +11,7 @@ No kernel adds floats atomically: the same arguments give the same bits, run aft
 numbers are flushed to zero by what CuPy compiles (it sets ``-ftz=true``); NumPy keeps them.
 """
 
-from minigrad.kernels import cross_entropy, dropout, gather, relu, sgd, sums
+from minigrad.kernels import cross_entropy, dropout, gather, index, relu, sgd, sums
 from minigrad.kernels.cross_entropy import (
     cross_entropy_backward,
     cross_entropy_forward,
@@ -19,13 +19,16 @@ from minigrad.kernels.cross_entropy import (
 )
 from minigrad.kernels.dropout import dropout_forward, keep_mask, masked_scale
 from minigrad.kernels.gather import gather_rows, wrong_row
+from minigrad.kernels.index import check_indices, wrong_place
 from minigrad.kernels.launch import OPTIONS, Launcher, Plan, RefusedError, Source
 from minigrad.kernels.relu import relu_backward, relu_forward
 from minigrad.kernels.sgd import sgd_step
 from minigrad.kernels.sums import sum_rows
 
 #: Every file of kernels.
-SOURCES = tuple(family.SOURCE for family in (cross_entropy, dropout, gather, relu, sgd, sums))
+SOURCES = tuple(
+    family.SOURCE for family in (cross_entropy, dropout, gather, index, relu, sgd, sums)
+)
 
 __all__ = [
     "OPTIONS",
@@ -34,6 +37,7 @@ __all__ = [
     "Plan",
     "RefusedError",
     "Source",
+    "check_indices",
     "cross_entropy_backward",
     "cross_entropy_forward",
     "dropout_forward",
@@ -45,5 +49,6 @@ __all__ = [
     "sgd_step",
     "sum_rows",
     "wrong_label",
+    "wrong_place",
     "wrong_row",
 ]

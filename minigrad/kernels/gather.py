@@ -61,7 +61,7 @@ def _plan(data: Layout, index: Layout, wrong: Layout, divisor: float) -> Plan:
             f"{name} needs data with rows and a 1-D index, got shapes {shape} and {batch}"
         )
     columns = math.prod(shape[1:])
-    grid = (batch[0], groups(columns, _THREADS))
+    grid = (batch[0] * groups(columns, _THREADS),)
     scalars = (np.int64(shape[0]), np.int64(columns), np.float32(divisor))
     return Plan(SOURCE, f"{name}<{t}>", grid, (_THREADS,), scalars)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.device import add_at
+from minigrad.fused import watch_index
 from minigrad.table import differentiable, numpy_keywords
 
 
@@ -109,6 +110,8 @@ def take_along_dim(x: Any, indices: Any, dim: Any) -> Any:
 
     Along the other dimensions, the sizes of ``x`` and ``indices`` broadcast.
     """
+    if not isinstance(x, np.ndarray):
+        watch_index(x, (slice(None),) * _axis(dim, x.ndim) + (indices,))
     return x[_along(x.shape, indices, dim)]
 
 

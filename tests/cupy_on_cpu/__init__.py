@@ -7,8 +7,8 @@ is needed for CuPy to import, and each can be had by another under its name:
   products** (``libcublas.so.13``) are loaded by name when first needed. The dynamic linker does not
   load what is loaded already, and knows libraries by the name that they carry inside (their
   soname). So libraries of ours with these sonames, loaded before, are taken for them.
-- **The runtime** is linked into CuPy's ``runtime.so``, where no loading can replace it. But the file
-  still has its table of symbols: after it is loaded, the first bytes of each of its functions
+- **The runtime** is linked into CuPy's ``runtime.so``, where no loading can replace it. But the
+  file still has its table of symbols: once it is loaded, the first bytes of each of its functions
   ``cuda...`` are overwritten in memory by a jump to ours (`elf.redirect`). The functions of CuPy's
   ``cub.so`` that start reductions are treated in the same way.
 
@@ -17,17 +17,17 @@ g++ into a shared library, which CuPy carries about as if it were machine code o
 (``compiler.py``); its threads are run by the machine of ``tests/kernels/cuda_on_cpu.cpp``; products
 and whole reductions are loops (``cublas.cpp``, ``cub.cpp``).
 
-What this shows, over a stand-in for CuPy: all of CuPy's own behaviour, its dispatch, dtypes, keywords,
-memory pool and generated kernels, and how minigrad's arguments arrive. There are two devices, neither
-of which can read the other's memory, and what is put on a stream happens when somebody waits for it.
-Kernels of minigrad's are watched at every access to memory. Whatever is not emulated fails and says
-its name.
+What this shows, over a stand-in for CuPy: all of CuPy's own behaviour, its dispatch, dtypes,
+keywords, memory pool and generated kernels, and how minigrad's arguments arrive. There are two
+devices, neither of which can read the other's memory, and what is put on a stream happens when
+somebody waits for it. minigrad's own kernels are watched at every access to memory. Whatever is not
+emulated fails and says its name.
 
-What it cannot show: speed, the numbers of a GPU's own functions, casts and atomics, and those of
+What it cannot show: speed; the numbers of a GPU's own functions, casts and atomics, and those of
 cuBLAS and CUB; what a real driver refuses; kernels that run at the same time.
 
 CuPy itself is changed in one place: ``cupy.RawModule``, with which minigrad compiles its kernels,
-looks at arguments before a launch, since on a real GPU, too, nobody does (`CheckedModule`).
+looks at arguments before a launch, which nobody does on a real GPU (`CheckedModule`).
 
     python -m tests.cupy_on_cpu -m gpu            # pytest on it; other arguments are pytest's
 """
@@ -43,7 +43,6 @@ from types import ModuleType
 from typing import Any
 
 from tests.cupy_on_cpu import build, compiler, elf
-
 
 #: The functions of the CUDA runtime.
 RUNTIME = r"cuda[A-Z]\w+"
@@ -99,14 +98,9 @@ def _redirect(module: ModuleType, library: ctypes.CDLL, pattern: str) -> None:
     }
     if not found:
         raise RuntimeError(
-            f"{module.__name__} has no functions {pattern}, which CuPy {build.CUPY} from the wheel has"
+            f"{module.__name__} has no functions {pattern}, and that of CuPy {build.CUPY} has some"
         )
     base = elf.base_of(module.__file__)
-    if not found:
-        raise RuntimeError(
-            f"{module.__name__} has no symbols {prefix}...{within}: CuPy {build.CUPY} from the "
-            "wheel has them"
-        )
     lacking = ctypes.cast(library["not_emulated"], ctypes.c_void_p).value
     assert lacking is not None
     for name, (offset, size) in found.items():

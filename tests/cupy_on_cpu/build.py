@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cupy_on_cpu import elf
-from tests.kernels import cuda_on_cpu
-from tests.kernels.cuda_on_cpu import KernelError, gpp
+from tests.kernels.cuda_on_cpu import gpp
 
 HERE = Path(__file__).parent
 CUPY, PACKAGE = "14.2.0", "cupy-cuda13x"
@@ -35,7 +34,9 @@ UNCHECKED += ["-ffp-contract=off", "-fno-strict-aliasing", "-fno-gnu-unique"]
 def missing() -> str:
     """Return in a sentence why CuPy cannot be run on this CPU, or nothing."""
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
-        return f"CuPy on the CPU needs Linux on x86-64, this is {sys.platform} on {platform.machine()}"
+        return (
+            f"CuPy on the CPU needs Linux on x86-64, this is {sys.platform} on {platform.machine()}"
+        )
     if not shutil.which("g++"):
         return "CuPy on the CPU needs g++ (apt install g++)"
     try:
@@ -89,8 +90,8 @@ def fingerprint(*patterns: str) -> str:
     kernels = HERE.parent / "kernels"
     paths = sorted(p for pattern in patterns for f in (HERE, kernels) for p in f.glob(pattern))
     compiler = subprocess.run(["g++", "--version"], capture_output=True, check=True).stdout
-    parts = [compiler, CUPY.encode(), *(i.encode() for i in includes()), *map(Path.read_bytes, paths)]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    parts = [compiler, CUPY.encode(), " ".join(includes()).encode()]
+    return hashlib.sha256(b"\0".join([*parts, *map(Path.read_bytes, paths)])).hexdigest()[:16]
 
 
 @contextmanager
@@ -122,8 +123,8 @@ def _build(to: Path) -> None:
     ours = [HERE / "runtime.cpp", HERE / "nvrtc.cpp", HERE / "cub.cpp"]
     machine = HERE.parent / "kernels" / "cuda_on_cpu.cpp"
     shared = ["-shared", "-L", str(to)]
-    gpp([*flags, *shared, *map(str, ours), str(machine), f"-Wl,-soname,{LIBRARY}", "-ldl"]
-        + ["-o", str(to / LIBRARY)])  # fmt: skip
+    named = [f"-Wl,-soname,{LIBRARY}", "-ldl", "-o", str(to / LIBRARY)]
+    gpp([*flags, *shared, *map(str, ours), str(machine), *named])
     link = ["-Wl,--no-as-needed", f"-l:{LIBRARY}", "-Wl,-rpath,$ORIGIN"]
     for alias in ALIASES:
         gpp([*shared, "-x", "c++", "-", *link, f"-Wl,-soname,{alias}", "-o", str(to / alias)], "")
@@ -145,6 +146,3 @@ def _build_cublas(to: Path, flags: list[str], link: list[str]) -> None:
     (to / "versions").write_text(f"{CUBLAS} {{ global: *; }};\n")
     named = [f"-Wl,-soname,{CUBLAS}", f"-Wl,--version-script={to / 'versions'}"]
     gpp([*flags, compiled, str(to / "stubs.cpp"), *link, *named, "-o", str(to / CUBLAS)])
-
-
-__all__ = ["KernelError", "cuda_on_cpu", "gpp", "libraries", "missing"]

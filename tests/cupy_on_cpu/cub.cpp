@@ -75,10 +75,13 @@ template <typename F>
 void enqueue(const char* name, cudaStream_t stream, int type, const void* x, void* y, F f) {
     std::lock_guard<std::recursive_mutex> lock(gpu::mutex());
     if (gpu::idle()) return;
-    std::string wrong = gpu::strangers({x, y});
-    if (!with_type(type, [](auto) {})) wrong = std::string(name) + " of type " + std::to_string(type);
+    const std::string wrong = gpu::strangers({x, y});
     if (!wrong.empty()) {
-        gpu::not_emulated(wrong.c_str());
+        gpu::fail_later(cudaErrorInvalidValue, (std::string(name) + ": " + wrong).c_str());
+        return;
+    }
+    if (!with_type(type, [](auto) {})) {
+        gpu::not_emulated((std::string(name) + " of type " + std::to_string(type)).c_str());
         return;
     }
     gpu::enqueue(stream, name, [=] {

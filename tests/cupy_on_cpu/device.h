@@ -18,9 +18,12 @@ std::recursive_mutex& mutex();
 // streams still have to do; on another stream not before somebody waits for it.
 cudaError_t enqueue(cudaStream_t stream, const char* what, Work work);
 
-// Says that a function of NVIDIA's is not emulated. The error also waits for the next call that
-// returns one, for the sake of functions that return nothing.
+// Says that a function of NVIDIA's is not emulated.
 int not_emulated(const char* name);
+
+// Has the next call that returns an error return this one, for the sake of functions that return
+// nothing.
+cudaError_t fail_later(cudaError_t code, const char* text);
 
 // Returns what is wrong with addresses as those of the current device's memory, or nothing.
 std::string strangers(std::initializer_list<const void*> addresses);

@@ -1,4 +1,4 @@
-"""Shared libraries from outside: what symbols they have, where they lie, and machine code in memory."""
+"""Shared libraries from outside: their symbols, where they lie, and their machine code."""
 
 from __future__ import annotations
 

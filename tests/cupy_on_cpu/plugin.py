@@ -9,8 +9,8 @@ import pytest
 
 from tests.cupy_on_cpu import install
 
-#: How many launches of minigrad's kernels are watched in a test that is of something else: the first
-#: step of a training says of its kernels what the hundredth would.
+#: How many launches of minigrad's kernels are watched in a test that is of something else: the
+#: first step of a training says of its kernels what the hundredth would.
 LOOKS = 100
 
 

@@ -1,4 +1,4 @@
-"""NVIDIA's own compiler on the CUDA sources of a run, so that g++ is not the only one to accept them."""
+"""NVIDIA's own compiler on the CUDA sources of a run: g++ is not the only one to accept them."""
 
 from __future__ import annotations
 

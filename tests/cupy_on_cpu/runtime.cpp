@@ -182,8 +182,10 @@ cudaError_t gpu::enqueue(cudaStream_t handle, const char* what, Work work) {
 int gpu::not_emulated(const char* name) {
     LOCKED;
     fprintf(stderr, "tests/cupy_on_cpu: %s is not emulated\n", name);
-    return overdue = failed(cudaErrorNotSupported, "%s is not emulated by tests/cupy_on_cpu", name);
+    return fail_later(cudaErrorNotSupported, (std::string(name) + " is not emulated by tests/cupy_on_cpu").c_str());
 }
+
+cudaError_t gpu::fail_later(cudaError_t code, const char* text) { return overdue = failed(code, "%s", text); }
 
 std::string gpu::strangers(std::initializer_list<const void*> addresses) {
     for (const void* const at : addresses) {

@@ -50,6 +50,20 @@ def gather_rows(data: Any, index: Any, out: Any, wrong: Any, *scalars: Any) -> N
     out[...] = definitions.gather_rows(data, index, wrong, scalars[-1])
 
 
+def check_indices(table: Any, count: Any, wrong: Any) -> None:
+    kinds = {f"{'iu'[sign > 0]}{abs(sign)}": sign for sign in (-1, 1, -2, 2, -4, 4, -8, 8)}
+    dtypes = {sign: np.dtype(name) for name, sign in kinds.items()}
+    indices = [
+        np.ctypeslib.as_array((ctypes.c_char * int(n * abs(bytes_))).from_address(int(at))).view(
+            dtypes[int(bytes_)]
+        )
+        for at, n, bytes_ in zip(
+            *(table[name][:count] for name in ("at", "count", "bytes")), strict=True
+        )
+    ]
+    definitions.check_indices(indices, table["size"][:count], wrong)
+
+
 def sgd_step(
     table: Any, count: Any, lr: Any, momentum: Any, gain: Any, decay: Any, *more: Any
 ) -> None:
@@ -127,6 +141,7 @@ KERNELS: dict[str, Callable[..., None]] = {
             relu_backward,
             sum_rows,
             gather_rows,
+            check_indices,
             sgd_step,
         ),
         *(cross_entropy_forward, cross_entropy_finish, cross_entropy_backward),

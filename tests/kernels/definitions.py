@@ -26,6 +26,12 @@ def wrong_index(flag: Any) -> int | None:
     return index_in(int(flag[0])) or None
 
 
+def check_indices(indices: Any, sizes: Any, wrong: np.ndarray) -> None:
+    """Define `check_indices`: wrong is what is not from -n to n - 1."""
+    for index, n in zip(indices, sizes, strict=True):
+        set_flag(wrong, index[(index < -n) | (index >= n)])
+
+
 def set_flag(flag: Any, wrong: Any) -> None:
     """Set a flag as kernels do: the definition.
 
