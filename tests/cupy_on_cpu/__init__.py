@@ -78,14 +78,22 @@ def install() -> ctypes.CDLL:
 
     for module in (cupy.cuda.cub, cupy.cuda.thrust):  # the runtime is linked into these as well
         _redirect(module, library, RUNTIME)
-    _redirect(cupy.cuda.cub, library, r"_Z\d+cub_device_\w+")
-    _redirect(cupy.cuda.thrust, library, r"_Z\d+thrust_\w+")
+    _redirect(cupy.cuda.cub, library, r"_Z\d+cub_device_\w+", "nothing_emulated")
+    _redirect(cupy.cuda.thrust, library, r"_Z\d+thrust_\w+", "nothing_emulated")
     cupy.RawModule = CheckedModule
     return library
 
 
-def _redirect(module: ModuleType, library: ctypes.CDLL, pattern: str) -> None:
-    """Overwrite the functions of an extension module that are NVIDIA's; those we lack fail by name.
+def _redirect(
+    module: ModuleType, library: ctypes.CDLL, pattern: str, otherwise: str = "not_emulated"
+) -> None:
+    """Overwrite the functions of an extension module that are NVIDIA's.
+
+    Args:
+        module: which.
+        library: ours, with functions of the same names.
+        pattern: which functions.
+        otherwise: our function that takes the place of those that we lack; it gets their names.
 
     Raises:
         RuntimeError: they cannot be found.
@@ -101,7 +109,7 @@ def _redirect(module: ModuleType, library: ctypes.CDLL, pattern: str) -> None:
             f"{module.__name__} has no functions {pattern}, and that of CuPy {build.CUPY} has some"
         )
     base = elf.base_of(module.__file__)
-    lacking = ctypes.cast(library["not_emulated"], ctypes.c_void_p).value
+    lacking = ctypes.cast(library[otherwise], ctypes.c_void_p).value
     assert lacking is not None
     for name, (offset, size) in found.items():
         if size < elf.JUMP:

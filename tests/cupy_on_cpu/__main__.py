@@ -1,18 +1,22 @@
-"""``python -m tests.cupy_on_cpu ...``: pytest on the real CuPy, on the CPU, with these arguments.
+"""Runs pytest, or any program, on the real CuPy and this CPU.
 
-Without ``-n`` it takes a process for each core, which is what the compilation of kernels is for.
-Afterwards every CUDA source of the run is given to NVIDIA's own compiler, for sm_90 and sm_100.
+    python -m tests.cupy_on_cpu -m gpu                        # the arguments are pytest's
+    python -m tests.cupy_on_cpu --module benchmarks.gpu ...   # as python -m benchmarks.gpu ...
+
+Without ``-n`` pytest takes a process for each core: they compile kernels for each other. Afterwards
+every CUDA source of the run is given to NVIDIA's own compiler, for sm_90 and sm_100.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.cupy_on_cpu import build, real_nvrtc
+from tests.cupy_on_cpu import build, install, real_nvrtc
 from tests.cupy_on_cpu.compiler import NOTES
 
 
@@ -21,6 +25,11 @@ def main(arguments: list[str]) -> int:
     if reason := build.missing():
         print(reason, file=sys.stderr)
         return 2
+    if arguments[:1] == ["--module"]:
+        install()
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        return 0
     build.libraries()  # not by several processes that wait for each other
     if not any(a.startswith(("-n", "--numprocesses")) for a in arguments):
         arguments = ["-n", "auto", *arguments]

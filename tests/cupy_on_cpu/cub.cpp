@@ -2,7 +2,10 @@
 #include <cuda_fp16.h>
 #include <stdint.h>
 
+#include <algorithm>
+#include <numeric>
 #include <type_traits>
+#include <vector>
 
 #include "device.h"
 
@@ -81,7 +84,8 @@ void enqueue(const char* name, cudaStream_t stream, int type, const void* x, voi
         return;
     }
     if (!with_type(type, [](auto) {})) {
-        gpu::not_emulated((std::string(name) + " of type " + std::to_string(type)).c_str());
+        const std::string what = std::string(name) + " of type " + std::to_string(type);
+        gpu::fail_later(cudaErrorNotSupported, (what + " is not emulated").c_str());
         return;
     }
     gpu::enqueue(stream, name, [=] {
@@ -117,3 +121,45 @@ void cub_device_scan(void*, size_t&, void* x, void* y, int n, cudaStream_t strea
 size_t cub_device_reduce_get_workspace_size(void*, void*, int, cudaStream_t, int, int) { return 8; }
 size_t cub_device_segmented_reduce_get_workspace_size(void*, void*, int, int, cudaStream_t, int, int) { return 8; }
 size_t cub_device_scan_get_workspace_size(void*, void*, int, cudaStream_t, int, int) { return 8; }
+
+// ------------------------------------------------------------------------- and thrust.so: sorting
+
+namespace {
+
+template <typename T>
+bool comes_before(T a, T b) {  // NaN comes last
+    return Wide<T>(a) < Wide<T>(b) || (!is_nan(Wide<T>(a)) && is_nan(Wide<T>(b)));
+}
+
+size_t product(const std::vector<ptrdiff_t>& shape) {
+    size_t n = 1;
+    for (const ptrdiff_t size : shape) n *= size;
+    return n;
+}
+
+}  // namespace
+
+// Sorts along the last dimension.
+void thrust_sort(int type, void* data, size_t* keys, const std::vector<ptrdiff_t>& shape, intptr_t stream, void*) {
+    const size_t n = product(shape), length = shape.back();
+    enqueue(__func__, (cudaStream_t)stream, type, keys, data, [=](auto zero) {
+        using T = decltype(zero);
+        for (T* row = (T*)data; row < (T*)data + n; row += length) std::stable_sort(row, row + length, comes_before<T>);
+    });
+}
+
+// Writes down where the elements are that would come first, second, ... of the last dimension.
+void thrust_argsort(int type, size_t* places, void* data, void* keys, const std::vector<ptrdiff_t>& shape,
+                    intptr_t stream, void*) {
+    const size_t n = product(shape), length = shape.back();
+    if (!gpu::strangers({data, keys}).empty()) return (void)gpu::fail_later(cudaErrorInvalidValue, "argsort: not there");
+    enqueue(__func__, (cudaStream_t)stream, type, data, places, [=](auto zero) {
+        using T = decltype(zero);
+        for (size_t start = 0; start < n; start += length) {
+            const T* const row = (const T*)data + start;
+            std::iota(places + start, places + start + length, size_t(0));
+            std::stable_sort(places + start, places + start + length,
+                             [=](size_t a, size_t b) { return comes_before<T>(row[a], row[b]); });
+        }
+    });
+}
