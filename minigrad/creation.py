@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device, empty, is_array, share
+from minigrad.device import device, empty, is_array, on_device_of, share
 from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
@@ -89,7 +89,8 @@ def full(
     """
     dtype = tensor(fill_value).dtype if dtype is None else dtype
     data = empty(size, dtype, device)
-    data[...] = fill_value
+    with on_device_of(data):
+        data[...] = fill_value
     made: Tensor = wrap(data)
     return made.requires_grad_(requires_grad)
 

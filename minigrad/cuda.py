@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.device import cuda_status, device, library, raise_pending
+from minigrad.device import CUDA, cuda_status, device, library, raise_pending
 
 
 def is_available() -> bool:
@@ -22,7 +22,7 @@ def status() -> str:
 
 def device_count() -> int:
     """Return how many GPUs are visible; 0 if none can be used."""
-    return library(_CUDA).cuda.runtime.getDeviceCount() if is_available() else 0
+    return library(CUDA).cuda.runtime.getDeviceCount() if is_available() else 0
 
 
 def current_device() -> int:
@@ -31,7 +31,7 @@ def current_device() -> int:
     Raises:
         RuntimeError: no GPU can be used; the message has the reason.
     """
-    return library(_CUDA).cuda.runtime.getDevice()
+    return library(CUDA).cuda.runtime.getDevice()
 
 
 def get_device_name(device: device | str | int | None = None) -> str:
@@ -44,7 +44,7 @@ def get_device_name(device: device | str | int | None = None) -> str:
         RuntimeError: no GPU can be used; the message has the reason.
     """
     with _at(device) as at:
-        return library(_CUDA).cuda.runtime.getDeviceProperties(at.id)["name"].decode()
+        return library(CUDA).cuda.runtime.getDeviceProperties(at.id)["name"].decode()
 
 
 def synchronize(device: device | str | int | None = None) -> None:
@@ -55,7 +55,8 @@ def synchronize(device: device | str | int | None = None) -> None:
 
     Raises:
         RuntimeError: no GPU can be used; the message has the reason.
-        IndexError: a label was out of range since the host last waited, and the like.
+        IndexError: a label or an index was out of range since this thread last waited, and the
+            like.
     """
     with _at(device) as at:
         at.synchronize()
@@ -85,9 +86,6 @@ def empty_cache() -> None:
     _of_pool("free_all_blocks", None)
 
 
-_CUDA = device("cuda")
-
-
 def _at(where: device | str | int | None) -> Any:
     """Return CuPy's context manager that makes a GPU the current one."""
     if where is None or isinstance(where, int):
@@ -103,4 +101,4 @@ def _of_pool(question: str, where: device | str | int | None) -> Any:
     if not is_available():
         return None
     with _at(where):
-        return getattr(library(_CUDA).get_default_memory_pool(), question)()
+        return getattr(library(CUDA).get_default_memory_pool(), question)()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,7 +49,13 @@ class device:  # noqa: N801  (named as in PyTorch)
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
 
-CPU = device("cpu")
+CPU, CUDA = device("cpu"), device("cuda")
+
+
+class gpus:  # noqa: N801  (a place for one fact)
+    """What is known of the GPUs once one has been asked for."""
+
+    several = False  #: more than one: what computes has to enter the one of its arrays
 
 
 def is_array(value: Any) -> bool:
@@ -85,6 +93,23 @@ def common_device(values: Iterable[Any]) -> device:
     return next(iter(places), CPU)
 
 
+def on_device_of(*values: Any) -> AbstractContextManager[Any]:
+    """Return a context in which the GPU of the first array of a GPU is the current one.
+
+    CuPy computes, and puts results, on the current GPU, wherever its operands are. Without such an
+    array, or if its GPU is current already, the context does nothing.
+    """
+    for value in values:
+        if is_array(value) and not isinstance(value, np.ndarray):
+            index, cupy = value.data.device_id, library(CUDA)
+            current = cupy.cuda.runtime.getDevice()
+            return _NOTHING if index == current else cupy.cuda.Device(index)
+    return _NOTHING
+
+
+_NOTHING = nullcontext()
+
+
 def move(array: Any, to: device | str) -> Any:
     """Return the array on another device: itself if it is there already, else a copy.
 
@@ -97,7 +122,7 @@ def move(array: Any, to: device | str) -> Any:
     cupy = library(to)
     if not isinstance(array, np.ndarray) and to.index in (None, array.device.id):
         return array
-    with cupy.cuda.Device(to.index):
+    with _gpu_context(cupy, to):
         return cupy.asarray(array)
 
 
@@ -111,7 +136,7 @@ def empty(size: Any, dtype: Any, to: device | str) -> Any:
     if to.type == "cpu":
         return np.empty(size, dtype)
     cupy = library(to)
-    with cupy.cuda.Device(to.index):
+    with _gpu_context(cupy, to):
         return cupy.empty(size, dtype)
 
 
@@ -134,9 +159,21 @@ def share(source: Any) -> Any:
     return library(device("cuda", index)).from_dlpack(source)
 
 
+def _gpu_context(cupy: Any, to: device) -> Any:
+    """Return CuPy's context for a device.
+
+    Raises:
+        RuntimeError: there is no such GPU.
+    """
+    count = cupy.cuda.runtime.getDeviceCount()
+    if to.index is not None and to.index >= count:
+        raise RuntimeError(f"cannot use device '{to}': {cuda_status()[1]}, counted from 0")
+    return cupy.cuda.Device(to.index)
+
+
 def compiled(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Any:
     """Return the CUDA kernels of a source, compiled: what `minigrad.kernels.Launcher` asks for."""
-    cupy = library(device("cuda"))
+    cupy = library(CUDA)
     return cupy.RawModule(code=source, options=options, name_expressions=names)
 
 
@@ -148,13 +185,44 @@ def add_at(array: Any, index: Any, values: Any) -> None:
     if isinstance(array, np.ndarray):
         np.add.at(array, index, values)
     else:  # NumPy hands CuPy no index that is a tuple
-        library(device_of(array)).add.at(array, index, values)
+        with on_device_of(array):
+            library(CUDA).add.at(array, index, values)
 
 
 # ------------------------------------------------------------------ what the host waits for
 
-#: what is to be looked at with the next thing that is read, and what is to be raised if it is set
-_pending: dict[Any, tuple[Any, Exception | Callable[[int], Exception]]] = {}
+
+class _Pending(threading.local):
+    """What a thread has left to be looked at with the next thing that it reads from a GPU.
+
+    Attributes:
+        conditions: by device, stream and error: what to look at, what to raise if it is set, and
+            the stream on which it is set.
+    """
+
+    ended: ClassVar[list[tuple[threading.Thread, dict[Any, Any]]]] = []
+
+    def __init__(self) -> None:
+        self.conditions: dict[Any, tuple[Any, Exception | Callable[[int], Exception], Any]] = {}
+        self.ended.append((threading.current_thread(), self.conditions))
+
+    def left(self) -> list[dict[Any, Any]]:
+        """Return what this thread has left, and what threads have that are no more."""
+        gone = [entry for entry in self.ended if not entry[0].is_alive()]
+        for entry in gone:
+            if not entry[1]:
+                self.ended.remove(entry)
+        return [self.conditions, *(conditions for _, conditions in gone)]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for conditions in self.left():
+            conditions.clear()
+        _unset.clear()
+
+
+_pending = _Pending()
+_unset: dict[int, list[Any]] = {}  # by device: words of `watched` that were read, and are still 0
 
 
 def fetch(array: Any) -> np.ndarray:
@@ -166,11 +234,12 @@ def fetch(array: Any) -> np.ndarray:
     if isinstance(array, np.ndarray):
         return array
     raise_pending()
-    return array.get()
+    with on_device_of(array):
+        return array.get()
 
 
 def raise_later(condition: Any, error: Exception) -> None:
-    """Raise an error with the next thing that is read from a GPU, if a condition holds there.
+    """Raise an error with the next thing that this thread reads from a GPU, if a condition holds.
 
     To ask at once would make the host wait for the GPU. CUDA reports its own errors in this way.
 
@@ -178,33 +247,49 @@ def raise_later(condition: Any, error: Exception) -> None:
         condition: a boolean on a GPU, of no dimension.
         error: what to raise. Conditions of errors with the same message become one.
     """
-    key = f"{condition.device.id} {error}"
-    if key in _pending:
-        condition = condition | _pending[key][0]
-    _pending[key] = condition, error
+    with on_device_of(condition):
+        stream = library(CUDA).cuda.get_current_stream()
+        key = condition.data.device_id, stream.ptr, str(error)
+        if key in _pending.conditions:
+            condition = condition | _pending.conditions[key][0]
+    _pending.conditions[key] = condition, error, stream
 
 
 def watched(like: Any, error: Callable[[int], Exception]) -> Any:
     """Return a word on a GPU, 0 at first; once a kernel has set it, the next thing read raises.
 
     Args:
-        like: an array of that GPU.
+        like: an array of that GPU; the kernel runs on its current stream.
         error: returns what to raise, given the word (`minigrad.kernels.flag` says what it means).
-            Until the word is read, the same function gets the same word, for no launch.
+            Until the word is read, calls with the same ``error`` share it and launch nothing.
     """
-    key = like.data.device_id, error
-    if key not in _pending:
-        _pending[key] = np.zeros_like(like, shape=(1,), dtype=np.uint64), error
-    return _pending[key][0]
+    number = like.data.device_id
+    with on_device_of(like):
+        stream = library(CUDA).cuda.get_current_stream()
+        key = number, stream.ptr, error
+        if key not in _pending.conditions:
+            words = _unset.get(number)
+            word = words.pop() if words else np.zeros_like(like, shape=(1,), dtype=np.uint64)
+            _pending.conditions[key] = word, error, stream
+    return _pending.conditions[key][0]
 
 
 def raise_pending() -> None:
-    """Raise what `raise_later` and `watched` have left to be raised; the host waits to know."""
-    while _pending:
-        condition, error = _pending.pop(next(iter(_pending)))
-        if found := condition.item():
-            _pending.clear()
-            raise error if isinstance(error, Exception) else error(found)
+    """Raise what `raise_later` and `watched` have left to be raised; the host waits to know.
+
+    Each condition is read on the stream that it is set on, and by the thread that left it; what a
+    thread has left that has ended, by whichever comes next.
+    """
+    for conditions in _pending.left():
+        while conditions:
+            condition, error, stream = conditions.pop(next(iter(conditions)))
+            with on_device_of(condition):
+                found = condition.get(stream=stream).item()
+            if found:
+                conditions.clear()
+                raise error if isinstance(error, Exception) else error(found)
+            if not isinstance(error, Exception):
+                _unset.setdefault(condition.data.device_id, []).append(condition)
 
 
 # ------------------------------------------------------------------ whether there is a GPU
@@ -260,6 +345,7 @@ def _status(cupy: Any) -> tuple[bool, str]:
                 f"update the driver{older}"
             )
         return False, str(error)
+    gpus.several = count > 1
     if count == 0:
         return False, "no CUDA device is visible (is CUDA_VISIBLE_DEVICES set?)"
     try:  # what compiles kernels, and what multiplies matrices: CuPy loads them when first needed

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.device import device_of, fetch, is_array, move
+from minigrad.device import common_device, device_of, fetch, is_array, move, on_device_of
+from minigrad.fused import watch_index
 from minigrad.graph import TensorBase
 
 
@@ -53,6 +54,8 @@ def index_of(index: Any, data: Any) -> Index:
     parts = index if isinstance(index, tuple) else (index,)
     if all(type(p) in (int, slice) for p in parts):
         return Index((*parts, ...))
+    if not isinstance(data, np.ndarray):
+        common_device([data, *(p.array for p in parts if isinstance(p, TensorBase))])
     plain = [_plain(p) for p in parts]
     used = sum(_dimensions(p) for p in plain)
     if used > data.ndim:
@@ -109,7 +112,10 @@ def _plain(part: Any) -> Any:
         )
     if part.dtype == np.uint8:  # a mask, as in PyTorch
         return part.astype(np.bool_)
-    return int(fetch(part)) if not part.ndim and part.dtype.kind != "b" else part.copy()
+    if not part.ndim and part.dtype.kind != "b":
+        return int(fetch(part))
+    with on_device_of(part):
+        return part.copy()
 
 
 def _dimensions(part: Any) -> int:
@@ -129,7 +135,10 @@ def _on_device(advanced: list[Any], basic: list[Any], data: Any) -> list[Any]:
         return advanced
     if all(isinstance(p, np.ndarray) for p in arrays):
         np.broadcast_to(np.False_, data.shape)[(*basic, ...)][tuple(advanced)]
-    return [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
+        return [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
+    there = [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
+    watch_index(data[(*basic, ...)], tuple(there))
+    return there
 
 
 def _index(basic: list[Any], advanced: list[Any]) -> Index:

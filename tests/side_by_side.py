@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+import pytest
+
+torch = pytest.importorskip("torch")
 
 # ------------------------------------------------------------------------- PyTorch's spelling
 

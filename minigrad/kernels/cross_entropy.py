@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.flag import index_in, set_flag
+from minigrad.kernels.flag import index_in
 from minigrad.kernels.launch import (
     NULL,
     Launcher,
@@ -43,77 +43,6 @@ _MOST_BLOCKS = 256
 _COUNTED_BY_ALL = 16384  # rows up to which each block of the backward kernel counts them itself
 
 
-def cross_entropy_forward_in_numpy(
-    x: np.ndarray,
-    labels: np.ndarray,
-    wrong: np.ndarray,
-    weight: np.ndarray | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> np.ndarray:
-    """Define `cross_entropy_forward`.
-
-    With q_c = weight_c ((1 - ε) [c = label] + ε/C), and q = 0 where the label is ignored, the loss
-    of a row is -Σ_c q_c log softmax(x)_c. A label out of range makes it NaN. A mean divides by the
-    weights of the labels; over nothing it is NaN.
-    """
-    rows, q, bad, counts = _shares(x, labels, weight, ignore_index, label_smoothing)
-    set_flag(wrong, labels[bad])
-    log_p = rows - rows.max(-1, keepdims=True)
-    log_p = log_p - np.log(np.exp(log_p).sum(-1, keepdims=True))
-    losses = np.where(bad, np.nan, -(q * np.where(q == 0, 0, log_p)).sum(-1)).astype(x.dtype)
-    if reduction == "none":
-        return losses
-    total, count = losses.sum(), counts.sum()
-    if reduction == "mean":
-        total = total / count if count else x.dtype.type(np.nan)
-    return np.asarray(total)
-
-
-def cross_entropy_backward_in_numpy(
-    g: np.ndarray,
-    x: np.ndarray,
-    labels: np.ndarray,
-    weight: np.ndarray | None = None,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> np.ndarray:
-    """Define `cross_entropy_backward`: (softmax(x) Σ_c q_c - q) g / divisor.
-
-    The divisor is that of the mean, and 1 if there is none or it is 0. A label out of range makes
-    zeros.
-    """
-    rows, q, bad, counts = _shares(x, labels, weight, ignore_index, label_smoothing)
-    e = np.exp(rows - rows.max(-1, keepdims=True))
-    count = counts.sum() if reduction == "mean" else 1
-    factor = g / count if count else g
-    gradient = (e / e.sum(-1, keepdims=True) * q.sum(-1, keepdims=True) - q) * factor[..., None]
-    gradient[bad] = 0
-    return np.ascontiguousarray(np.moveaxis(gradient, -1, _class_dim(x.shape)), dtype=x.dtype)
-
-
-def _shares(
-    x: np.ndarray,
-    labels: np.ndarray,
-    weight: np.ndarray | None,
-    ignore_index: int,
-    label_smoothing: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return x with its classes last, q, which labels are wrong, and what each row counts."""
-    dim = _class_dim(x.shape)
-    classes = x.shape[dim]
-    counted = labels != ignore_index
-    bad = counted & ((labels < 0) | (labels >= classes))
-    hot = labels[..., None] == np.arange(classes)
-    q = hot * (1 - label_smoothing) + label_smoothing / classes
-    q = q * counted[..., None] * (1 if weight is None else weight)
-    counts = np.ones(classes, x.dtype) if weight is None else weight
-    counts = np.where(counted & ~bad, counts[np.where(bad | ~counted, 0, labels)], 0)
-    return np.moveaxis(x, dim, -1), q.astype(x.dtype), bad, counts.astype(x.dtype)
-
-
 def cross_entropy_forward(
     launch: Launcher,
     x: Any,
@@ -124,7 +53,9 @@ def cross_entropy_forward(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Any:
-    """Return the loss; see `cross_entropy_forward_in_numpy`. Two launches if there are many rows.
+    """Return the loss (defined by `definitions.cross_entropy_forward`).
+
+    Two launches if there are many rows.
 
     Args:
         launch: what launches.
@@ -188,7 +119,7 @@ def cross_entropy_backward(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Any:
-    """Return the gradient of the logits; see `cross_entropy_backward_in_numpy`.
+    """Return the gradient of the logits (defined by `definitions.cross_entropy_backward`).
 
     Args:
         launch: what launches.

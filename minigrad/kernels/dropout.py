@@ -21,7 +21,7 @@ from minigrad.kernels.launch import (
     layout,
     planned,
 )
-from minigrad.philox import low_bits, mask_key, philox
+from minigrad.philox import mask_key
 
 _FLOATS = ("float16", "float", "double")
 SOURCE = Source(
@@ -37,25 +37,8 @@ _LANES = 32  # elements that one Philox block decides
 _BOOL = np.dtype(np.bool_)  # quicker than the type when an array is made
 
 
-def keep_mask_in_numpy(
-    shape: tuple[int, ...], state: tuple[int, int, int], threshold: int
-) -> np.ndarray:
-    """Define `keep_mask`: element i is whether number i of the draw is >= threshold.
-
-    The draw is that of `minigrad.Generator.keep_mask`: the upper 8 bits of the 32-bit numbers are
-    the bytes of the words of Philox4x64-10, low ones first, and the lower 24 are
-    `minigrad.philox.low_bits`. A kernel computes these where the bytes do not decide; here all are
-    computed.
-    """
-    n = math.prod(shape)
-    words = philox(*state, (n + 7) // 8).astype("<u8", copy=False)
-    upper = words.view(np.uint8)[:n].astype(np.uint64)
-    lower = low_bits(mask_key(*state), np.arange(n))
-    return ((upper << np.uint64(24) | lower) >= threshold).reshape(shape)
-
-
 def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], threshold: int) -> Any:
-    """Fill ``out`` with a keep mask; see `keep_mask_in_numpy`.
+    """Fill ``out`` with a keep mask (defined by `definitions.keep_mask`).
 
     Args:
         launch: what launches.
@@ -78,17 +61,10 @@ def _mask_plan(out: Layout) -> Plan:
     return _plan("keep_mask", out, _LANES)
 
 
-def masked_scale_in_numpy(x: np.ndarray, keep: np.ndarray, scale: float) -> np.ndarray:
-    """Define `masked_scale`: x · keep · scale, so that a dropped NaN or infinity is NaN."""
-    y = x * keep
-    y *= scale
-    return y
-
-
 def masked_scale(
     launch: Launcher, x: Any, keep: Any, scale: float, out: Any = None, draw: Any = None
 ) -> Any:
-    """Return ``x * keep * scale``; see `masked_scale_in_numpy`.
+    """Return ``x * keep * scale`` (defined by `definitions.masked_scale`).
 
     Args:
         launch: what launches.
@@ -102,6 +78,8 @@ def masked_scale(
     if draw is not None:
         state, threshold = draw
         return dropout_forward(launch, x, state, threshold, scale, out, keep)[0]
+    if x.dtype == np.float16 and scale > 65504:
+        raise RefusedError(f"masked_scale's scale of {scale} is beyond the range of float16")
     if not isinstance(scale, float | int):
         raise RefusedError(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     y = np.empty_like(x) if out is None else out
@@ -119,14 +97,6 @@ def _scale_plan(x: Layout, keep: Layout, out: Layout, scale: float) -> Plan:
     return _plan(f"{name}<{t}>", x, 16 // dtype.itemsize, dtype.type(scale))
 
 
-def dropout_forward_in_numpy(
-    x: np.ndarray, state: tuple[int, int, int], threshold: int, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Define `dropout_forward`: a keep mask, and what it leaves of x."""
-    keep = keep_mask_in_numpy(x.shape, state, threshold)
-    return masked_scale_in_numpy(x, keep, scale), keep
-
-
 def dropout_forward(
     launch: Launcher,
     x: Any,
@@ -136,7 +106,7 @@ def dropout_forward(
     out: Any = None,
     keep: Any = None,
 ) -> tuple[Any, Any]:
-    """Draw a mask and apply it in one launch; see `dropout_forward_in_numpy`.
+    """Draw a mask and apply it in one launch (defined by `definitions.dropout_forward`).
 
     Args:
         launch: what launches.

@@ -7,11 +7,13 @@ using i64 = long long;
 // of range makes a row of NaN, and `wrong` remembers it: the largest such index, with negative ones
 // above all others. 0 stands for none.
 //
-// A block has a piece of one row of the batch.
+// A block has a piece of one row of the batch: blocks are counted along one dimension, which alone may
+// be longer than 65,535.
 template <typename Index>
 __global__ void gather_rows(const unsigned char* data, const Index* index, float* out, u64* wrong,
                             i64 rows, i64 columns, float divisor) {
-    const i64 i = blockIdx.x, j = (i64)blockIdx.y * blockDim.x + threadIdx.x;
+    const i64 pieces = (columns + blockDim.x - 1) / blockDim.x;
+    const i64 i = blockIdx.x / pieces, j = blockIdx.x % pieces * blockDim.x + threadIdx.x;
     const i64 asked = index[i], row = asked < 0 ? asked + rows : asked;
     if (j >= columns) return;
     if (row < 0 || row >= rows) {

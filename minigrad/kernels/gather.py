@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.flag import index_in, set_flag
+from minigrad.kernels.flag import index_in
 from minigrad.kernels.launch import (
     Launcher,
     Layout,
@@ -30,19 +30,8 @@ _THREADS = 256
 _FLOAT = np.dtype(np.float32)  # quicker than the type when an array is made
 
 
-def gather_rows_in_numpy(
-    data: np.ndarray, index: np.ndarray, wrong: np.ndarray, divisor: float = 255.0
-) -> np.ndarray:
-    """Define `gather_rows`: data[index] / divisor in float32; NaN for an index out of range."""
-    bad = (index < -len(data)) | (index >= len(data))
-    set_flag(wrong, index[bad])
-    out = data[np.where(bad, 0, index)] / np.float32(divisor)
-    out[bad] = np.nan
-    return out
-
-
 def gather_rows(launch: Launcher, data: Any, index: Any, wrong: Any, divisor: float = 255.0) -> Any:
-    """Return rows of a data set as floats; see `gather_rows_in_numpy`.
+    """Return rows of a data set as floats (defined by `definitions.gather_rows`).
 
     Args:
         launch: what launches.
@@ -72,7 +61,7 @@ def _plan(data: Layout, index: Layout, wrong: Layout, divisor: float) -> Plan:
             f"{name} needs data with rows and a 1-D index, got shapes {shape} and {batch}"
         )
     columns = math.prod(shape[1:])
-    grid = (batch[0], groups(columns, _THREADS))
+    grid = (batch[0] * groups(columns, _THREADS),)
     scalars = (np.int64(shape[0]), np.int64(columns), np.float32(divisor))
     return Plan(SOURCE, f"{name}<{t}>", grid, (_THREADS,), scalars)
 

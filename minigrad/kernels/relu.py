@@ -27,13 +27,8 @@ SOURCE = Source(
 _THREADS = 256
 
 
-def relu_forward_in_numpy(x: np.ndarray) -> np.ndarray:
-    """Define `relu_forward`: max(x, 0), NaN where x is NaN."""
-    return np.maximum(x, x.dtype.type(0))
-
-
 def relu_forward(launch: Launcher, x: Any, out: Any = None) -> Any:
-    """Return max(x, 0); see `relu_forward_in_numpy`.
+    """Return max(x, 0) (defined by `definitions.relu_forward`).
 
     Args:
         launch: what launches.
@@ -45,13 +40,8 @@ def relu_forward(launch: Launcher, x: Any, out: Any = None) -> Any:
     return y
 
 
-def relu_backward_in_numpy(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Define `relu_backward`: g where y is not 0, else 0; of y = NaN, g."""
-    return np.where(y == 0, y.dtype.type(0), g)
-
-
 def relu_backward(launch: Launcher, g: Any, y: Any) -> Any:
-    """Return the gradient of x; see `relu_backward_in_numpy`.
+    """Return the gradient of x (defined by `definitions.relu_backward`).
 
     Args:
         launch: what launches.

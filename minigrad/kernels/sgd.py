@@ -42,28 +42,6 @@ TENSORS = np.dtype(
 Trio: TypeAlias = tuple[Layout, Layout, Layout | None]
 
 
-def sgd_step_in_numpy(
-    parameter: np.ndarray,
-    gradient: np.ndarray,
-    buffer: np.ndarray | None,
-    fresh: bool,
-    lr: float,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
-    nesterov: bool = False,
-    maximize: bool = False,
-) -> None:
-    """Define what `sgd_step` does to one parameter and its momentum buffer, both in place."""
-    g = -gradient if maximize else gradient
-    if weight_decay:
-        g = g + weight_decay * parameter
-    if buffer is not None:
-        buffer[...] = g if fresh else buffer * momentum + (1 - dampening) * g
-        g = g + momentum * buffer if nesterov else buffer
-    parameter -= lr * g
-
-
 def sgd_step(
     launch: Launcher,
     parameters: Sequence[Any],
@@ -77,7 +55,7 @@ def sgd_step(
     nesterov: bool = False,
     maximize: bool = False,
 ) -> None:
-    """Change parameters and momentum buffers in place; see `sgd_step_in_numpy`.
+    """Change parameters and momentum buffers in place (defined by `definitions.sgd_step`).
 
     One launch serves up to 96 parameters of one dtype; none copies anything to the device.
 

@@ -26,13 +26,10 @@ _TILE = 32
 _MOST_ROWS = 8192  # from there on it pays to cut columns into pieces, as CuPy does
 
 
-def sum_rows_in_numpy(x: np.ndarray, lead: int) -> np.ndarray:
-    """Define `sum_rows`: the sum over the first ``lead`` dimensions."""
-    return np.asarray(x.sum(axis=tuple(range(lead))))
-
-
 def sum_rows(launch: Launcher, x: Any, lead: int) -> Any:
-    """Return the sum over the first dimensions, in an order that never changes.
+    """Return the sum over the first dimensions (defined by `definitions.sum_rows`).
+
+    It is taken in an order that never changes.
 
     Args:
         launch: what launches.

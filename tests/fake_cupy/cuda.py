@@ -46,6 +46,19 @@ class Device:
         return f"<CUDA Device {self.id}>"
 
 
+class Stream:
+    """The only stream there is."""
+
+    ptr = 0
+
+
+def get_current_stream() -> Stream:
+    return STREAM
+
+
+STREAM = Stream()
+
+
 class CUDARuntimeError(RuntimeError):
     """What CuPy raises when CUDA reports an error."""
 

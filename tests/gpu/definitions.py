@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels import cross_entropy, dropout, gather, relu, sgd, sums
 from minigrad.philox import mask_key
 from tests.fake_cupy import host_of
+from tests.kernels import definitions
 
 
 def keep_mask(
@@ -22,11 +22,11 @@ def keep_mask(
 ) -> None:
     state = int(seed), int(stream), int(offset)
     assert key == mask_key(*state)
-    out[...] = dropout.keep_mask_in_numpy(out.shape, state, int(threshold))
+    out[...] = definitions.keep_mask(out.shape, state, int(threshold))
 
 
 def masked_scale(x: Any, keep: Any, y: Any, n: Any, scale: Any) -> None:
-    y[...] = dropout.masked_scale_in_numpy(x, keep, scale)
+    y[...] = definitions.masked_scale(x, keep, scale)
 
 
 def dropout_forward(x: Any, y: Any, keep: Any, n: Any, scale: Any, *draw: Any) -> None:
@@ -35,19 +35,33 @@ def dropout_forward(x: Any, y: Any, keep: Any, n: Any, scale: Any, *draw: Any) -
 
 
 def relu_forward(x: Any, y: Any, n: Any) -> None:
-    y[...] = relu.relu_forward_in_numpy(x)
+    y[...] = definitions.relu_forward(x)
 
 
 def relu_backward(g: Any, y: Any, dx: Any, n: Any) -> None:
-    dx[...] = relu.relu_backward_in_numpy(g, y)
+    dx[...] = definitions.relu_backward(g, y)
 
 
 def sum_rows(x: Any, sums_: Any, rows: Any, columns: Any) -> None:
-    sums_[...] = sums.sum_rows_in_numpy(x, x.ndim - sums_.ndim)
+    sums_[...] = definitions.sum_rows(x, x.ndim - sums_.ndim)
 
 
 def gather_rows(data: Any, index: Any, out: Any, wrong: Any, *scalars: Any) -> None:
-    out[...] = gather.gather_rows_in_numpy(data, index, wrong, scalars[-1])
+    out[...] = definitions.gather_rows(data, index, wrong, scalars[-1])
+
+
+def check_indices(table: Any, count: Any, wrong: Any) -> None:
+    kinds = {f"{'iu'[sign > 0]}{abs(sign)}": sign for sign in (-1, 1, -2, 2, -4, 4, -8, 8)}
+    dtypes = {sign: np.dtype(name) for name, sign in kinds.items()}
+    indices = [
+        np.ctypeslib.as_array((ctypes.c_char * int(n * abs(bytes_))).from_address(int(at))).view(
+            dtypes[int(bytes_)]
+        )
+        for at, n, bytes_ in zip(
+            *(table[name][:count] for name in ("at", "count", "bytes")), strict=True
+        )
+    ]
+    definitions.check_indices(indices, table["size"][:count], wrong)
 
 
 def sgd_step(
@@ -65,7 +79,7 @@ def sgd_step(
         )
         fresh, (_, nesterov, maximize) = table["fresh"][i], more
         settings = float(lr), float(momentum), 1 - float(gain), float(decay)
-        sgd.sgd_step_in_numpy(p, g, b, fresh, *settings, nesterov, maximize)
+        definitions.sgd_step(p, g, b, fresh, *settings, nesterov, maximize)
 
 
 def cross_entropy_forward(
@@ -74,7 +88,7 @@ def cross_entropy_forward(
     """Do what the op's function says, to its last bit; what it refuses is for the definition."""
     reduction = "none" if exists(losses) else "mean" if scalars[-1] else "sum"
     options = weight if exists(weight) else None, *counting(scalars), reduction
-    y = cross_entropy.cross_entropy_forward_in_numpy(x, labels, wrong, *options)
+    y = definitions.cross_entropy_forward(x, labels, wrong, *options)
     if not wrong[0]:
         y = body(ops.class_cross_entropy)(x, labels, *options)
     for out in (losses, loss, sums):
@@ -96,7 +110,7 @@ def cross_entropy_backward(
     wrong = (labels != options[1]) & ((labels < 0) | (labels >= x.shape[dim]))
     function = body(ops.cross_entropy._class_cross_entropy_gradient)
     if wrong.any():
-        function = cross_entropy.cross_entropy_backward_in_numpy
+        function = definitions.cross_entropy_backward
     dx[...] = function(g, x, labels, *options)
 
 
@@ -127,6 +141,7 @@ KERNELS: dict[str, Callable[..., None]] = {
             relu_backward,
             sum_rows,
             gather_rows,
+            check_indices,
             sgd_step,
         ),
         *(cross_entropy_forward, cross_entropy_finish, cross_entropy_backward),

@@ -1,7 +1,7 @@
 """Training on a device against PyTorch's: on a GPU that of the same GPU, through DLPack.
 
-Weights are copied once, batches and masks are the same arrays. On the fake CuPy PyTorch computes on
-the CPU, with copies.
+Weights are copied once, batches and masks are the same arrays. Where PyTorch
+has no GPU, as on the fake CuPy, it computes on the CPU, with copies.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def shared(backend: Backend, tensor: Any) -> Any:
-    """Return PyTorch's view of a tensor's memory; of a copy, where it is fake."""
-    if backend.fake:
+    """Return PyTorch's view of a tensor's memory; of a copy, where PyTorch has no GPU."""
+    if backend.fake or not torch.cuda.is_available():
         return torch.from_numpy(tensor.detach().cpu().numpy().copy())
     return torch.from_dlpack(tensor.array)
 
@@ -109,6 +109,7 @@ def test_loss_gradients_and_weights_are_pytorchs_step_by_step(
 
 
 @pytest.mark.gpu
+@pytest.mark.hardware
 def test_memory_is_shared_with_pytorch_in_both_directions() -> None:
     if not minigrad.cuda.is_available():
         pytest.skip(f"no GPU: {minigrad.cuda.status()}")

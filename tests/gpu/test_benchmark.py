@@ -46,7 +46,7 @@ def test_everything_is_measured_with_pytorch(fake: Backend) -> None:
     json.dumps(record)
 
 
-def test_everything_is_measured_without_pytorch(fake: Backend) -> None:
+def test_everything_is_measured_without_pytorch(backend: Backend) -> None:
     report, record = gpu.measure(SMALL, None)
     for step in record["steps"].values():
         assert {name for name, rounds in step["rounds"].items() if rounds} == {gpu.OURS}
@@ -101,6 +101,7 @@ def test_what_was_aimed_at_is_judged_by_the_medians() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.hardware
 @pytest.mark.skipif(not cuda.is_available(), reason="no GPU")
 def test_a_quick_look_on_a_gpu_finds_everybody(tmp_path: Path) -> None:
     record: dict[str, Any]

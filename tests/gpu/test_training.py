@@ -208,8 +208,8 @@ def test_a_step_neither_waits_nor_copies(backend: Backend) -> None:
 #: what a step with its batch launches, by the ops that it is made of; docs/gpu.md shows it
 LAUNCHES = """
 batch: gather_rows take
-forward: matmul add relu_forward dropout_forward
-         matmul add relu_forward dropout_forward
+forward: matmul add relu_forward keep_mask masked_scale
+         matmul add relu_forward keep_mask masked_scale
          matmul add
 loss: cross_entropy_forward
 backward: ones_like cross_entropy_backward
@@ -218,7 +218,7 @@ backward: ones_like cross_entropy_backward
           matmul sum_rows
 update: sgd_step
 """
-STEP = 26  # without the batch
+STEP = 28  # without the batch
 
 
 def names(launches: list[str]) -> list[str]:
@@ -249,8 +249,9 @@ def test_the_page_shows_what_a_step_launches() -> None:
     assert f"{STEP} launches" in page
 
 
-#: what is read in an epoch, however many batches it has: sums, and whether a label was wrong
-READS = {"training": 2 + 1, "accuracy on the training set": 1, "loss and accuracy": 2 + 1}
+#: what is read in an epoch, however many batches it has: sums, and whether a label was wrong or an
+#: index of the batches
+READS = {"training": 2 + 2, "accuracy on the training set": 1 + 1, "loss and accuracy": 2 + 2}
 
 
 def test_an_epoch_copies_the_order_once_and_reads_its_sums_once(fake: Backend) -> None:

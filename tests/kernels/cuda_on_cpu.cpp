@@ -27,39 +27,18 @@
 #include <xmmintrin.h>
 #endif
 
-cuda::Builtins cuda::builtins;
+on_cpu::Builtins on_cpu::builtins;
 
 namespace {
 
-using cuda::builtins;
-
-// ------------------------------------------------------------------------- a launch, as Python sees it
-
-struct Memory {  // an allocation
-    uintptr_t begin, end;
-    unsigned char* written;  // for each byte, whether anybody has
-};
-
-struct Span {  // the part of an allocation that a kernel may touch
-    uintptr_t begin, end;
-    int memory, writable, argument;
-};
-
-struct Launch {
-    dim3 grid, block;
-    void (*enter)(void**);
-    void** values;
-    const Memory* memories;
-    const Span* spans;
-    unsigned char *shared_begin, *shared_end;
-    int n_memories, n_spans;
-    int schedule;
-    int flush;  // whether denormal floats become zero, as where CuPy compiles
-};
+using on_cpu::builtins;
+using on_cpu::Extent;
+using on_cpu::Launch;
+using on_cpu::Span;
 
 // ------------------------------------------------------------------------- threads
 
-constexpr size_t STACK = 64 * 1024;
+constexpr size_t STACK = 128 * 1024;
 
 enum State { READY, AT_BARRIER, AT_WARP, DONE };
 
@@ -87,7 +66,7 @@ char error[512];
 
 unsigned number(const Fibre* fibre) { return unsigned(fibre - fibres.data()); }
 
-dim3 coordinates(unsigned i, dim3 size) {
+Extent coordinates(unsigned i, Extent size) {
     return {i % size.x, i / size.x % size.y, i / size.x / size.y};
 }
 
@@ -99,7 +78,7 @@ void yield() {
 template <typename... Values>
 void fail(const char* format, Values... values) {
     if (error[0]) return;
-    const dim3 t = builtins.thread_index, b = builtins.block_index;
+    const Extent t = builtins.thread_index, b = builtins.block_index;
     const int n = current ? snprintf(error, sizeof error, "thread (%u, %u, %u) of ", t.x, t.y, t.z) : 0;
     const int m = snprintf(error + n, sizeof error - n, "block (%u, %u, %u) ", b.x, b.y, b.z);
     snprintf(error + n + m, sizeof error - n - m, format, values...);
@@ -202,8 +181,8 @@ bool comes_before(const Mark& past, const Mark& now) {
 void check_race(Byte& byte, const Mark& now, bool write) {
     const auto clash = [&](const Mark& past, const char* what) {
         if (comes_before(past, now) || (past.atomic && now.atomic)) return;
-        const dim3 t = coordinates(past.thread - 1, launch->block);
-        const dim3 b = coordinates(past.block, launch->grid);
+        const Extent t = coordinates(past.thread - 1, launch->block);
+        const Extent b = coordinates(past.block, launch->grid);
         fail("%s what thread (%u, %u, %u) of block (%u, %u, %u) %s, with no barrier in between",
              write ? "writes" : "reads", t.x, t.y, t.z, b.x, b.y, b.z, what);
     };
@@ -221,7 +200,7 @@ void check_race(Byte& byte, const Mark& now, bool write) {
 }
 
 void touch(uintptr_t at, size_t size, bool write, bool atomic) {
-    if (!current) return;
+    if (!current || !launch->checked) return;
     const auto within = [=](const void* begin, size_t length) {
         return at >= uintptr_t(begin) && at + size <= uintptr_t(begin) + length;
     };
@@ -278,7 +257,7 @@ void wait(State state, int line, unsigned mask, bool shuffles) {
     current->line = line;
     current->mask = mask;
     current->shuffles = shuffles;
-    if (state == AT_WARP && !(mask >> cuda::lane() & 1))
+    if (state == AT_WARP && !(mask >> on_cpu::lane() & 1))
         fail("waits at line %d, but is not in its own mask %08x", line, mask);
     yield();
 }
@@ -309,10 +288,15 @@ bool release_warp(Fibre& first) {
     return true;
 }
 
+// Unchecked, threads that have returned are not waited for, and lines are not compared: so GPUs do.
 bool release_block() {
+    const bool strict = launch->checked;
+    const int line = fibres[0].line;
     for (const Fibre& fibre : fibres)
-        if (fibre.state != AT_BARRIER || fibre.line != fibres[0].line) return false;
-    for (Fibre& fibre : fibres) fibre.state = READY;
+        if (fibre.state == DONE ? strict : fibre.state != AT_BARRIER || (strict && fibre.line != line))
+            return false;
+    for (Fibre& fibre : fibres)
+        if (fibre.state == AT_BARRIER) fibre.state = READY;
     ++barriers;
     return true;
 }
@@ -320,7 +304,7 @@ bool release_block() {
 // All wait, and not for each other.
 void report_stuck() {
     const auto tell = [](const Fibre& fibre, char* to, size_t size) {
-        const dim3 t = coordinates(number(&fibre), launch->block);
+        const Extent t = coordinates(number(&fibre), launch->block);
         const char* where = fibre.state == AT_BARRIER ? "waits at the barrier" : "waits at the shuffle";
         if (fibre.state == DONE)
             snprintf(to, size, "thread (%u, %u, %u) has returned", t.x, t.y, t.z);
@@ -339,12 +323,22 @@ void report_stuck() {
     fail("is stuck: %s, and %s", a, b);
 }
 
+// Threads that do not wait, and are not looked at, need no fibre.
+void run_block_at_once() {
+    for (unsigned k = 0; k < threads; ++k) {
+        builtins.thread_index = coordinates(scheduled(k, threads), launch->block);
+        launch->enter(launch->values);
+    }
+}
+
 void run_block() {
     barriers = 0;
     warp_barriers.assign((threads + 31) / 32, 0);
-    touched.back() = untouched(shared_written.size());
-    shared_written.assign(shared_written.size(), 0);
-    memset(launch->shared_begin, 0xff, shared_written.size());
+    if (launch->checked) {
+        touched.back() = untouched(shared_written.size());
+        shared_written.assign(shared_written.size(), 0);
+        memset(launch->shared_begin, 0xff, shared_written.size());
+    }
     for (Fibre& fibre : fibres) fibre.state = READY;
     for (;;) {
         bool all_done = true, released = false;
@@ -366,23 +360,23 @@ void run_block() {
 
 // ------------------------------------------------------------------------- called by kernels
 
-int cuda::lane() { return int(number(current) % 32); }
+int on_cpu::lane() { return int(number(current) % 32); }
 
-void cuda::meet_block(int line) { wait(AT_BARRIER, line, 0, false); }
+void on_cpu::meet_block(int line) { wait(AT_BARRIER, line, 0, false); }
 
-void cuda::meet_warp(unsigned mask, int line) {
+void on_cpu::meet_warp(unsigned mask, int line) {
     current->asked = lane();
     wait(AT_WARP, line, mask, false);
 }
 
-unsigned long long cuda::exchange(unsigned long long bits, int asked, unsigned mask, int line) {
+unsigned long long on_cpu::exchange(unsigned long long bits, int asked, unsigned mask, int line) {
     current->bits = bits;
     current->asked = asked;
     wait(AT_WARP, line, mask, true);
     return current->answer;
 }
 
-void cuda::touch_atomically(const void* at, unsigned long size) {
+void on_cpu::touch_atomically(const void* at, unsigned long size) {
     touch(uintptr_t(at), size, true, true);
 }
 
@@ -395,17 +389,20 @@ extern "C" const char* run_launch(const Launch* given) {
     builtins.block_size = launch->block;
     builtins.grid_size = launch->grid;
     touched.clear();
-    for (int i = 0; i < launch->n_memories; ++i)
-        touched.push_back(untouched(launch->memories[i].end - launch->memories[i].begin));
-    touched.emplace_back();
-    shared_written.resize(launch->shared_end - launch->shared_begin);
-    flush_denormals(launch->flush);  // before fibres are prepared: they begin with it
-    prepare();
+    if (launch->checked) {
+        for (int i = 0; i < launch->n_memories; ++i)
+            touched.push_back(untouched(launch->memories[i].end - launch->memories[i].begin));
+        touched.emplace_back();
+        shared_written.resize(launch->shared_end - launch->shared_begin);
+    }
+    const bool at_once = !launch->checked && !launch->waits;
+    flush_denormals(launch->flush);
+    if (!at_once) prepare();
     const unsigned blocks = launch->grid.x * launch->grid.y * launch->grid.z;
     for (unsigned k = 0; k < blocks && !error[0]; ++k) {
         block = scheduled(k, blocks);
         builtins.block_index = coordinates(block, launch->grid);
-        run_block();
+        at_once ? run_block_at_once() : run_block();
     }
     flush_denormals(false);
     if (error[0]) fibres.clear();  // some are in the middle of it

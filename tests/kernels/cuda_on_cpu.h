@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "cuda_on_cpu_machine.h"
+
 #define UNSEEN __attribute__((no_sanitize("thread", "undefined")))
 
 #define __global__
@@ -20,16 +22,16 @@
 #define __constant__ static const
 #define __shared__ static  // the only variables of a library that are neither constant nor initialized
 
-struct dim3 {
-    unsigned x, y, z;
-};
+#ifndef __VECTOR_TYPES_H__  // NVIDIA's header, which has one
+using dim3 = on_cpu::Extent;
+#endif
 
 // ------------------------------------------------------------------------- the machine
 
-namespace cuda {
+namespace on_cpu {
 
 struct Builtins {
-    dim3 thread_index, block_index, block_size, grid_size;
+    Extent thread_index, block_index, block_size, grid_size;
 };
 extern Builtins builtins;
 
@@ -60,74 +62,82 @@ UNSEEN T shuffle(T value, int asked, unsigned mask, int line) {
 
 // --------------------------------------------------------------- how a kernel is called from outside
 
-template <typename... Arguments>
-const char* types_of(void (*)(Arguments...)) {
-    return __PRETTY_FUNCTION__;
+template <typename T>
+constexpr char kind_of() {
+    using Target = std::remove_pointer_t<T>;
+    return !std::is_pointer_v<T> ? 'v' : std::is_const_v<Target> ? 'c' : 'm';
 }
 
 template <typename... Arguments>
-const unsigned long* sizes_of(void (*)(Arguments...)) {
-    static_assert((std::is_trivially_copyable_v<Arguments> && ...), "arguments are copied as bytes");
-    static const unsigned long sizes[] = {sizeof(Arguments)...};
-    return sizes;
-}
+struct Described {
+    static constexpr unsigned long sizes[] = {sizeof(Arguments)..., 0};
+    static constexpr char kinds[] = {kind_of<Arguments>()..., 0};
+    static constexpr const char* types() { return __PRETTY_FUNCTION__; }
+};
 
-template <typename... Arguments, std::size_t... I>
+template <typename... Arguments, unsigned long... I>
 UNSEEN void call(void (*kernel)(Arguments...), void** values, std::index_sequence<I...>) {
-    kernel(*(Arguments*)values[I]...);
+    kernel(*(std::remove_const_t<Arguments>*)values[I]...);
 }
 
-template <typename... Arguments>
-UNSEEN void call(void (*kernel)(Arguments...), void** values) {
-    call(kernel, values, std::index_sequence_for<Arguments...>());
+template <auto kernel, typename... Arguments>
+UNSEEN void enter(void** values) {
+    call<Arguments...>(kernel, values, std::index_sequence_for<Arguments...>());
 }
 
-}  // namespace cuda
+template <auto kernel, typename... Arguments>
+constexpr Kernel described(const char* name, void (*)(Arguments...)) {
+    using D = Described<Arguments...>;
+    return {name, D::types(), D::kinds, D::sizes, enter<kernel, Arguments...>};
+}
 
-// A line of this is written below a source for each of its kernels.
-#define KERNEL(number, ...)                                                                       \
-    extern "C" {                                                                                  \
-    const char* types_##number() { return cuda::types_of(&__VA_ARGS__); }                         \
-    const unsigned long* sizes_##number() { return cuda::sizes_of(&__VA_ARGS__); }                \
-    UNSEEN void enter_##number(void** values) { cuda::call(&__VA_ARGS__, values); }               \
+}  // namespace on_cpu
+
+// Below a source stands `KERNELS(KERNEL("name", expression), ...)`, which describes its kernels.
+#define KERNEL(name, ...) on_cpu::described<&__VA_ARGS__>(name, &__VA_ARGS__)
+#define KERNELS(...)                                                                              \
+    extern "C" __attribute__((visibility("default"))) const on_cpu::Kernel* kernels() {          \
+        static constexpr on_cpu::Kernel all[] = {__VA_ARGS__, {}};                                   \
+        return all;                                                                               \
     }
 
 // Where the linker puts __shared__ variables.
 extern "C" {
 extern char __bss_start[] __attribute__((visibility("hidden")));
 extern char _end[] __attribute__((visibility("hidden")));
-char* shared_begin() { return __bss_start; }
-char* shared_end() { return _end; }
+__attribute__((visibility("default"))) char* shared_begin() { return __bss_start; }
+__attribute__((visibility("default"))) char* shared_end() { return _end; }
 }
 
 // ------------------------------------------------------------------------- what CUDA names
 
-#define threadIdx (cuda::builtins.thread_index)
-#define blockIdx (cuda::builtins.block_index)
-#define blockDim (cuda::builtins.block_size)
-#define gridDim (cuda::builtins.grid_size)
+#define threadIdx (on_cpu::builtins.thread_index)
+#define blockIdx (on_cpu::builtins.block_index)
+#define blockDim (on_cpu::builtins.block_size)
+#define gridDim (on_cpu::builtins.grid_size)
 
-inline void __syncthreads(int line = __builtin_LINE()) { cuda::meet_block(line); }
+inline void __syncthreads(int line = __builtin_LINE()) { on_cpu::meet_block(line); }
 
 inline void __syncwarp(unsigned mask = 0xffffffff, int line = __builtin_LINE()) {
-    cuda::meet_warp(mask, line);
+    on_cpu::meet_warp(mask, line);
 }
 
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int lane, int = 32, int line = __builtin_LINE()) {
-    return cuda::shuffle(value, lane % 32, mask, line);
+    return on_cpu::shuffle(value, lane % 32, mask, line);
 }
 
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, int bits, int = 32, int line = __builtin_LINE()) {
-    return cuda::shuffle(value, cuda::lane() ^ bits, mask, line);
+    return on_cpu::shuffle(value, on_cpu::lane() ^ bits, mask, line);
 }
 
+#ifndef ON_CPU_OWN_ATOMICS
 // Integers only: a sum of floats in the order of arrival differs from run to run.
 template <typename T>
 UNSEEN T atomicAdd(T* at, T value) {
     static_assert(std::is_integral_v<T>, "no atomics on floats");
-    cuda::touch_atomically(at, sizeof *at);
+    on_cpu::touch_atomically(at, sizeof *at);
     const T before = *at;
     *at = before + value;
     return before;
@@ -136,17 +146,18 @@ UNSEEN T atomicAdd(T* at, T value) {
 template <typename T>
 UNSEEN T atomicMax(T* at, T value) {
     static_assert(std::is_integral_v<T>, "no atomics on floats");
-    cuda::touch_atomically(at, sizeof *at);
+    on_cpu::touch_atomically(at, sizeof *at);
     const T before = *at;
     *at = before < value ? value : before;
     return before;
 }
+#endif
 
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }
-inline float __uint_as_float(unsigned bits) { return cuda::same_bits<float>(bits); }
-inline unsigned __float_as_uint(float value) { return cuda::same_bits<unsigned>(value); }
+inline float __uint_as_float(unsigned bits) { return on_cpu::same_bits<float>(bits); }
+inline unsigned __float_as_uint(float value) { return on_cpu::same_bits<unsigned>(value); }
 inline unsigned __float2uint_rn(float value) { return (unsigned)llrintf(value); }

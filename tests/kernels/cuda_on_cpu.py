@@ -191,7 +191,7 @@ def machine() -> tuple[ctypes.CDLL, tempfile.TemporaryDirectory[str]]:
     path = f"{folder.name}/machine.so"
     # fortified, longjmp would refuse to leave one stack for another
     flags = [*FLAGS, "-O2", "-U_FORTIFY_SOURCE", "-shared"]
-    _gpp([*flags, str(HERE / "cuda_on_cpu.cpp"), "-o", path])
+    gpp([*flags, str(HERE / "cuda_on_cpu.cpp"), "-o", path])
     library = ctypes.CDLL(path)
     library.run_launch.restype = ctypes.c_char_p
     return library, folder
@@ -209,16 +209,27 @@ def compiled(source: str, names: tuple[str, ...]) -> ctypes.CDLL:
     """
     folder = machine()[1].name
     stem = f"{folder}/kernels{next(_serial)}"
-    glue = "".join(f"KERNEL({i}, {name})\n" for i, name in enumerate(names))
-    text = f'#line 1 "kernels.cu"\n{source}\n#line 1 "glue"\n{glue}'
-    _gpp([*FLAGS, *KERNEL_FLAGS, "-c", "-o", f"{stem}.o"], text)
-    _gpp(["-shared", f"{stem}.o", f"{folder}/machine.so", "-o", f"{stem}.so"])
+    text = f'#line 1 "kernels.cu"\n{source}\n#line 1 "glue"\n{glue({n: n for n in names})}'
+    gpp([*FLAGS, *KERNEL_FLAGS, "-c", "-o", f"{stem}.o"], text)
+    gpp(["-shared", f"{stem}.o", f"{folder}/machine.so", "-o", f"{stem}.so"])
     library = ctypes.CDLL(f"{stem}.so")
     library.shared_begin.restype = library.shared_end.restype = ctypes.c_void_p
+    library.kernels.restype = ctypes.POINTER(KernelStruct)
     return library
 
 
-def _gpp(arguments: Sequence[str], text: str | None = None) -> None:
+def glue(names: dict[str, str]) -> str:
+    """Return what stands below a source: its kernels, by names that may be others than its own."""
+    described = (f'KERNEL("{name}", {expression})' for name, expression in names.items())
+    return f"KERNELS({', '.join(described)})\n"
+
+
+def gpp(arguments: Sequence[str], text: str | None = None) -> None:
+    """Run g++, with ``text`` on its input.
+
+    Raises:
+        KernelError: it fails.
+    """
     done = subprocess.run(
         ["g++", *arguments], input=text, text=True, check=False, capture_output=True
     )
@@ -227,6 +238,13 @@ def _gpp(arguments: Sequence[str], text: str | None = None) -> None:
 
 
 # ------------------------------------------------------------------------- launches
+
+
+class KernelStruct(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_char_p) for name in ("name", "types", "kinds")),
+        *(("sizes", ctypes.POINTER(ctypes.c_ulong)), ("enter", ctypes.c_void_p)),
+    ]
 
 
 class Dim3(ctypes.Structure):
@@ -254,6 +272,7 @@ class LaunchStruct(ctypes.Structure):
         ("spans", ctypes.POINTER(SpanStruct)),
         *((name, ctypes.c_void_p) for name in ("shared_begin", "shared_end")),
         *((name, ctypes.c_int) for name in ("n_memories", "n_spans", "schedule", "flush")),
+        *((name, ctypes.c_int) for name in ("checked", "waits")),
     ]
 
 
@@ -261,7 +280,8 @@ class Module:
     """The kernels of one source."""
 
     def __init__(self, device: Device, library: ctypes.CDLL, names: Sequence[str]) -> None:
-        self._kernels = {name: Kernel(device, library, i, name) for i, name in enumerate(names)}
+        described = library.kernels()
+        self._kernels = {n: Kernel(device, library, described[i]) for i, n in enumerate(names)}
 
     def get_function(self, name: str) -> Kernel:
         return self._kernels[name]
@@ -285,7 +305,7 @@ class Parameter:
         if self.points:
             if isinstance(value, np.uint64) and value == 0:
                 return ""  # a null pointer
-            if not isinstance(value, DeviceArray):
+            if not hasattr(value, "data") or not hasattr(value.data, "ptr"):
                 return f"got {type(value).__name__}, no array of the device"
             if value.dtype != self.dtype:
                 return f"got an array of {value.dtype}"
@@ -297,16 +317,19 @@ class Parameter:
         return "" if fits else f"needs a 0-d NumPy array of {self.size} bytes"
 
 
+def parameters(described: KernelStruct) -> list[Parameter]:
+    """Return a kernel's parameters."""
+    (inner,) = re.findall(r"Arguments = \{(.*)\}\]", described.types.decode())
+    return list(map(Parameter, inner.split(", "), described.sizes[: len(described.kinds)]))
+
+
 class Kernel:
     """A kernel, called as CuPy's are."""
 
-    def __init__(self, device: Device, library: ctypes.CDLL, number: int, name: str) -> None:
-        self.device, self.name, self._library = device, name, library
-        self._enter = ctypes.cast(getattr(library, f"enter_{number}"), ctypes.c_void_p)
-        types_of, sizes_of = (getattr(library, f"{what}_{number}") for what in ("types", "sizes"))
-        types_of.restype, sizes_of.restype = ctypes.c_char_p, ctypes.POINTER(ctypes.c_ulong)
-        (inner,) = re.findall(r"Arguments = \{(.*)\}\]", types_of().decode())
-        self.parameters = list(map(Parameter, inner.split(", "), sizes_of()))
+    def __init__(self, device: Device, library: ctypes.CDLL, described: KernelStruct) -> None:
+        self.device, self.name, self._library = device, described.name.decode(), library
+        self._enter = described.enter
+        self.parameters = parameters(described)
 
     def __call__(
         self, grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
@@ -337,6 +360,8 @@ class Kernel:
             n_memories=len(allocations),
             n_spans=len(spans),
             flush=self.device.flush,
+            checked=True,
+            waits=True,
         )
         self._run_all(launch, [allocations[m] for _, _, m, writable, _ in spans if writable])
 

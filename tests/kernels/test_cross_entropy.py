@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.kernels import Launcher, cross_entropy, new_flag, wrong_index, wrong_label
-from minigrad.kernels.cross_entropy import (
-    cross_entropy_backward,
-    cross_entropy_backward_in_numpy,
-    cross_entropy_forward,
-    cross_entropy_forward_in_numpy,
-)
+from minigrad.kernels import Launcher, cross_entropy, wrong_label
+from minigrad.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from minigrad.nn import functional
+from tests.kernels import definitions
 from tests.kernels.arrays import assert_same_bits, numbers
+from tests.kernels.definitions import new_flag, wrong_index
 
 FLOATS = (np.float32, np.float64)
 LABELS = (np.int32, np.int64)
@@ -77,7 +74,7 @@ def backward(device: Any, launch: Launcher, *arguments: Any) -> np.ndarray:
 def in_numpy(x: np.ndarray, labels: np.ndarray, *options: Any) -> tuple[np.ndarray, np.ndarray]:
     wrong = np.zeros(1, np.uint64)
     with np.errstate(all="ignore"):
-        return cross_entropy_forward_in_numpy(x, labels, wrong, *options), wrong
+        return definitions.cross_entropy_forward(x, labels, wrong, *options), wrong
 
 
 # ------------------------------------------------------------------------- the definitions
@@ -94,7 +91,7 @@ def test_the_definitions_are_the_loss_and_gradient_of_the_engine(
     options = (weight, IGNORED, smoothing, reduction)
     loss, _ = in_numpy(x, labels, *options)
     g = flow(labels, reduction, np.float64)
-    dx = cross_entropy_backward_in_numpy(g, x, labels, *options)
+    dx = definitions.cross_entropy_backward(g, x, labels, *options)
 
     t = minigrad.tensor(x, requires_grad=True)
     w = None if weight is None else minigrad.tensor(weight)
@@ -130,7 +127,7 @@ def test_loss_and_gradient_are_those_of_the_definition_in_a_launch_each(
     assert not wrong.get()[0]
     g = flow(labels, reduction, dtype)
     dx = backward(device, launch, g, x, labels, *options)
-    dx_ = cross_entropy_backward_in_numpy(g, x, labels, *options)
+    dx_ = definitions.cross_entropy_backward(g, x, labels, *options)
     np.testing.assert_allclose(dx, dx_, **tolerance(dtype))
     assert (dx.dtype, dx.shape) == (dtype, x.shape)
     assert len(device.launched) == (reduction != "none" or labels.size > 0) + (labels.size > 0)
@@ -175,7 +172,7 @@ def test_a_block_goes_on_to_further_rows_and_the_mean_over_very_many_is_counted_
     np.testing.assert_allclose(loss, in_numpy(x, labels, *options)[0], **tolerance(np.float32))
     one = np.ones((), np.float32)
     dx = backward(device, launch, one, x, labels, *options)
-    dx_ = cross_entropy_backward_in_numpy(one, x, labels, *options)
+    dx_ = definitions.cross_entropy_backward(one, x, labels, *options)
     np.testing.assert_allclose(dx, dx_, **tolerance(np.float32))
     names = [name.partition("<")[0].removeprefix("cross_entropy_") for name in device.launched]
     assert names == ["forward", "finish", "divisor", "backward"]
@@ -190,7 +187,7 @@ def test_a_single_row_may_come_without_a_batch(device: Any, launch: Launcher) ->
         np.testing.assert_allclose(loss, in_numpy(x, label, *options)[0], rtol=1e-5)
         one = np.ones((), np.float32)
         dx = backward(device, launch, one, x, label, *options)
-        wanted = cross_entropy_backward_in_numpy(one, x, label, *options)
+        wanted = definitions.cross_entropy_backward(one, x, label, *options)
         np.testing.assert_allclose(dx, wanted, rtol=1e-5)
 
 
@@ -215,7 +212,7 @@ def test_logits_of_any_size_and_none_are_what_they_are_on_the_cpu(
             np.testing.assert_allclose(losses, in_numpy(x, labels, *options)[0], **tolerance(dtype))
             dx = backward(device, launch, g, x, labels, *options)
             with np.errstate(all="ignore"):
-                dx_ = cross_entropy_backward_in_numpy(g, x, labels, *options)
+                dx_ = definitions.cross_entropy_backward(g, x, labels, *options)
             np.testing.assert_allclose(dx, dx_, **tolerance(dtype))
 
 
@@ -268,7 +265,7 @@ def test_a_label_out_of_range_makes_no_gradient_and_is_reported(
     assert np.isnan(forward(device, launch, x, labels, weight)[0])
     one = np.ones((), np.float32)
     dx = backward(device, launch, one, x, labels, weight)
-    dx_ = cross_entropy_backward_in_numpy(one, x, labels, weight)
+    dx_ = definitions.cross_entropy_backward(one, x, labels, weight)
     np.testing.assert_allclose(dx, dx_, rtol=1e-5, atol=1e-6)
     assert not dx[2:].any()
     reported = bad[0] if reported is None else reported

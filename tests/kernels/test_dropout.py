@@ -9,15 +9,9 @@ import pytest
 
 import minigrad
 from minigrad.kernels import Launcher, dropout
-from minigrad.kernels.dropout import (
-    dropout_forward,
-    dropout_forward_in_numpy,
-    keep_mask,
-    keep_mask_in_numpy,
-    masked_scale,
-    masked_scale_in_numpy,
-)
+from minigrad.kernels.dropout import dropout_forward, keep_mask, masked_scale
 from minigrad.nn import functional
+from tests.kernels import definitions
 from tests.kernels.arrays import SIZES, assert_same_bits, awkward, numbers
 
 FLOATS = (np.float16, np.float32, np.float64)
@@ -47,7 +41,7 @@ def test_the_definition_is_the_generators_own_mask(n: int, state: tuple[int, int
     numbers = drawn(n, state)
     for p in (0.0, 2.0**-32, 0.2, 0.5, 1.0, *((numbers[[0, n // 2, -1]] / 2**32) if n else ())):
         expected = generator_at(state).keep_mask((n,), p)
-        assert_same_bits(keep_mask_in_numpy((n,), state, round(p * 2**32)), expected)
+        assert_same_bits(definitions.keep_mask((n,), state, round(p * 2**32)), expected)
         assert_same_bits(numbers >= round(p * 2**32), expected)
 
 
@@ -56,13 +50,13 @@ def test_a_mask_is_that_of_the_definition(device: Any, launch: Launcher, n: int)
     for i, state in enumerate(STATES if n < 65536 else STATES[-3:-2]):
         threshold = THRESHOLDS[2 + i % 2]
         out = keep_mask(launch, device.empty((n,), np.bool_), state, threshold)
-        assert_same_bits(out.get(), keep_mask_in_numpy((n,), state, threshold))
+        assert_same_bits(out.get(), definitions.keep_mask((n,), state, threshold))
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)
 def test_a_mask_knows_every_threshold(device: Any, launch: Launcher, threshold: int) -> None:
     out = keep_mask(launch, device.empty((2048,), np.bool_), (1, 2, 3), threshold)
-    assert_same_bits(out.get(), keep_mask_in_numpy((2048,), (1, 2, 3), threshold))
+    assert_same_bits(out.get(), definitions.keep_mask((2048,), (1, 2, 3), threshold))
     if threshold in (0, 2**32):
         assert out.get().all() == (threshold == 0)
         assert out.get().any() == (threshold == 0)
@@ -94,14 +88,14 @@ def test_forward_decides_ties_too(device: Any, launch: Launcher, dtype: Any) -> 
 def test_a_counter_beyond_64_bits_carries(device: Any, launch: Launcher) -> None:
     n, state = 256, (5, 6, LAST - 3)  # blocks 2**64 - 3, ..., 2**64 + 4
     out = keep_mask(launch, device.empty((n,), np.bool_), state, 2**31).get()
-    assert_same_bits(out, keep_mask_in_numpy((n,), state, 2**31))
-    assert not np.array_equal(out[128:], keep_mask_in_numpy((128,), (5, 6, 0), 2**31))
+    assert_same_bits(out, definitions.keep_mask((n,), state, 2**31))
+    assert not np.array_equal(out[128:], definitions.keep_mask((128,), (5, 6, 0), 2**31))
 
 
 @pytest.mark.parametrize("skew", [1, 2, 4, 7])
 def test_a_mask_may_begin_anywhere(device: Any, launch: Launcher, skew: int) -> None:
     out = keep_mask(launch, device.empty((5, 60), np.bool_, skew), (1, 2, 3), 2**31)
-    assert_same_bits(out.get(), keep_mask_in_numpy((5, 60), (1, 2, 3), 2**31))
+    assert_same_bits(out.get(), definitions.keep_mask((5, 60), (1, 2, 3), 2**31))
 
 
 # ------------------------------------------------------------------------- forward
@@ -114,7 +108,7 @@ def test_forward_is_that_of_the_definition_in_one_launch(
 ) -> None:
     x, state, threshold = numbers(n, dtype), STATES[n % len(STATES)], round(0.3 * 2**32)
     y, keep = dropout_forward(launch, device.array(x), state, threshold, 1 / 0.7)
-    expected, mask = dropout_forward_in_numpy(x, state, threshold, 1 / 0.7)
+    expected, mask = definitions.dropout_forward(x, state, threshold, 1 / 0.7)
     assert_same_bits(keep.get(), mask)
     assert_same_bits(y.get(), expected)
     assert len(device.launched) == (n > 0)
@@ -128,7 +122,7 @@ def test_forward_takes_arrays_that_begin_anywhere(
     x = numbers(600, dtype)
     out = device.empty((600,), dtype, skew=3 - skew)
     y, keep = dropout_forward(launch, device.array(x, skew), (1, 2, 3), 2**31, 2.0, out)
-    expected, mask = dropout_forward_in_numpy(x, (1, 2, 3), 2**31, 2.0)
+    expected, mask = definitions.dropout_forward(x, (1, 2, 3), 2**31, 2.0)
     assert y is out
     assert_same_bits(y.get(), expected)
     assert_same_bits(keep.get(), mask)
@@ -141,6 +135,8 @@ def test_forward_is_what_dropout_computes(
 ) -> None:
     x, state = np.concatenate([awkward(dtype), numbers(500, dtype)]).reshape(8, 64), (3, 4, 5)
     scale = 1 / (1 - p) if p < 1 else 0.0
+    if scale > np.finfo(dtype).max:
+        pytest.skip("the op refuses this kernel there")
     with np.errstate(all="ignore"):
         expected = functional.dropout(
             minigrad.tensor(x),
@@ -171,7 +167,7 @@ def test_masked_scale_is_that_of_the_definition_in_one_launch(
 ) -> None:
     g, keep = numbers(n, dtype), numbers(n, float, 1) > 0
     out = masked_scale(launch, device.array(g), device.array(keep), 1.25)
-    assert_same_bits(out.get(), masked_scale_in_numpy(g, keep, 1.25))
+    assert_same_bits(out.get(), definitions.masked_scale(g, keep, 1.25))
     assert len(device.launched) == (n > 0)
 
 
@@ -196,7 +192,7 @@ def test_masked_scale_takes_arrays_that_begin_anywhere(
     x, keep = numbers(1023, np.float32), numbers(1023, float, 1) > 0
     out = device.empty(x.shape, x.dtype, skews[2])
     masked_scale(launch, device.array(x, skews[0]), device.array(keep, skews[1]), 1.25, out)
-    assert_same_bits(out.get(), masked_scale_in_numpy(x, keep, 1.25))
+    assert_same_bits(out.get(), definitions.masked_scale(x, keep, 1.25))
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.25, 1.0002, 3e-4, 6e-8, 60000.0, 0.0])
@@ -206,7 +202,7 @@ def test_half_precision_is_rounded_as_numpy_rounds_it_for_all_its_numbers(
     device.flush = True  # as CuPy does, with floats; these must not suffer
     x = np.arange(2**16, dtype=np.uint16).view(np.float16)
     with np.errstate(all="ignore"):
-        expected = masked_scale_in_numpy(x, np.ones(x.shape, np.bool_), scale)
+        expected = definitions.masked_scale(x, np.ones(x.shape, np.bool_), scale)
     y = masked_scale(launch, device.array(x), device.array(np.ones(x.shape, np.bool_)), scale)
     assert_same_bits(y.get(), expected)
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.kernels import Launcher, gather, new_flag, wrong_index, wrong_row
-from minigrad.kernels.gather import gather_rows, gather_rows_in_numpy
+from minigrad.kernels import Launcher, gather, wrong_row
+from minigrad.kernels.gather import gather_rows
+from tests.kernels import definitions
 from tests.kernels.arrays import assert_same_bits
+from tests.kernels.definitions import new_flag, wrong_index
 
 INDICES = (np.int32, np.int64)
 
@@ -29,7 +31,7 @@ def test_a_batch_is_that_of_the_definition_in_one_launch(
     there = device.array(data)
     wrong = new_flag(there)
     out = gather_rows(launch, there, device.array(index), wrong)
-    assert_same_bits(out.get(), gather_rows_in_numpy(data, index, np.zeros(1, np.uint64)))
+    assert_same_bits(out.get(), definitions.gather_rows(data, index, np.zeros(1, np.uint64)))
     assert len(device.launched) == (out.size > 0)
     assert wrong_index(wrong) is None
 
@@ -43,6 +45,20 @@ def test_all_bytes_become_what_the_data_set_makes_of_them(device: Any, launch: L
     assert_same_bits(out.get(), data / np.float32(3))
 
 
+def test_a_row_may_have_more_pieces_than_a_grid_is_high() -> None:
+    """Nothing is launched: 16 TB are planned for; a grid's second dimension ends at 65,535."""
+    images, index = (np.dtype(np.uint8), (9, 2**40), True, 0), (np.dtype(np.int64), (5,), True, 0)
+    plan = gather._plan(images, index, (np.dtype(np.uint64), (1,), True, 0), 255.0)
+    assert plan.grid == (5 * 2**32,)
+    plan = gather._plan(
+        (images[0], (9, 256 * 70_000 - 3), *images[2:]),
+        index,
+        (np.dtype(np.uint64), (1,), True, 0),
+        1.0,
+    )
+    assert plan.grid == (5 * 70_000,)
+
+
 @pytest.mark.parametrize("dtype", INDICES)
 @pytest.mark.parametrize(
     ("bad", "reported"), [([50], 50), ([50, 99, 51], 99), ([-51], -51), ([-53, 99, -51], -51)]
@@ -54,7 +70,7 @@ def test_an_index_out_of_range_does_not_wrap(
     there, expected = device.array(data), np.zeros(1, np.uint64)
     wrong = new_flag(there)
     out = gather_rows(launch, there, device.array(index), wrong).get()
-    assert_same_bits(out, gather_rows_in_numpy(data, index, expected))
+    assert_same_bits(out, definitions.gather_rows(data, index, expected))
     assert_same_bits(wrong.get(), expected)
     assert np.isnan(out[1:-1]).all()
     assert not np.isnan(out[[0, -1]]).any()

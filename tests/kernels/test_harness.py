@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.kernels import OPTIONS, new_flag
+from minigrad.kernels import OPTIONS
 from minigrad.kernels.launch import NULL
 from tests.kernels.arrays import numbers
 from tests.kernels.conftest import gpu
 from tests.kernels.cuda_on_cpu import CANARY, GUARD, Device, KernelError, Module
+from tests.kernels.definitions import new_flag
 
 BUGS = (Path(__file__).parent / "bugs.cu").read_text()
 NAMES = tuple(re.findall(r"^__global__ void (\w+)\(", BUGS, re.MULTILINE))

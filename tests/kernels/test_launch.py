@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 
 import minigrad.kernels
-from minigrad.kernels import (
-    OPTIONS,
-    SOURCES,
-    Launcher,
-    Plan,
-    dropout_forward,
-    new_flag,
-    wrong_index,
-)
-from minigrad.kernels.flag import set_flag
+from minigrad.kernels import OPTIONS, SOURCES, Launcher, Plan, dropout_forward
 from minigrad.kernels.launch import check, groups, layout
 from tests.kernels.cuda_on_cpu import Device
+from tests.kernels.definitions import new_flag, set_flag, wrong_index
 
 FOLDER = Path(minigrad.kernels.__file__).parent
 

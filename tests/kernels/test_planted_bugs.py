@@ -11,18 +11,19 @@ import pytest
 from minigrad.kernels import (
     SOURCES,
     Launcher,
+    check_indices,
     cross_entropy_backward,
     cross_entropy_forward,
     dropout_forward,
     gather_rows,
     masked_scale,
-    new_flag,
     relu_forward,
     sgd_step,
     sum_rows,
 )
 from tests.kernels.arrays import numbers
 from tests.kernels.cuda_on_cpu import Device, KernelError, Module
+from tests.kernels.definitions import new_flag
 
 TEXT = {source.file: source.text() for source in SOURCES}
 
@@ -64,6 +65,11 @@ def gather(cpu: Device, launch: Launcher) -> None:
     gather_rows(launch, data, cpu.array(np.array([0, 4, 5])), new_flag(data))
 
 
+def index(cpu: Device, launch: Launcher) -> None:
+    wrong = new_flag(cpu.array(np.zeros(1)))
+    check_indices(launch, [cpu.array(np.arange(300)), cpu.array(np.zeros(5, int))], [300, 2], wrong)
+
+
 EARLY = "with no barrier in between|nobody has written"
 SYNC = "    __syncthreads();\n"
 READ = "  // the last sum has been read\n"
@@ -93,6 +99,7 @@ BUGS = [
     ("sums.cu", "    if (c < columns)\n", "", sums, "argument 0"),
     ("sums.cu", "threadIdx.y == 0 && ", "", sums, "reads what thread .* writes"),
     ("gather.cu", "(j >= columns)", "(j > columns)", gather, "at byte|writes what thread"),
+    ("index.cu", "i < all.count[a];", "i <= all.count[a];", index, "reads 8 bytes at byte 40 of"),
     ("gather.cu", "row >= rows", "row > rows", gather, "byte 1500 of argument 0"),
 ]
 USES = {use.__name__: use for *_, use, _ in BUGS}

@@ -14,12 +14,13 @@ from minigrad.device import cuda_status
 
 HERE = Path(__file__).parent
 FILES = [f"tests/kernels/test_{name}.py" for name in ("cross_entropy", "dropout", "gather")]
-FILES += [f"tests/kernels/test_{name}.py" for name in ("relu", "sgd", "sums")]
+FILES += [f"tests/kernels/test_{name}.py" for name in ("index", "relu", "sgd", "sums")]
 #: What to run it with, and which tests: races are looked for where threads share memory.
 TOOLS = {"memcheck": FILES, "racecheck": [FILES[0], FILES[-1]]}
 
 
 @pytest.mark.gpu
+@pytest.mark.hardware
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_sanitizer_finds_nothing_in_the_tests_of_kernels(tool: str) -> None:
     if not cuda_status()[0]:

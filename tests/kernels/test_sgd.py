@@ -12,7 +12,8 @@ import pytest
 import minigrad
 from minigrad import optim
 from minigrad.kernels import Launcher, sgd
-from minigrad.kernels.sgd import TENSORS, sgd_step, sgd_step_in_numpy
+from minigrad.kernels.sgd import TENSORS, sgd_step
+from tests.kernels import definitions
 from tests.kernels.arrays import SIZES, assert_same_bits, awkward, numbers
 
 FLOATS = (np.float32, np.float64)
@@ -72,7 +73,7 @@ def test_a_step_is_that_of_the_definition_for_any_size(
     settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
     there = [device.array(a) for a in (p, g, b)]
     sgd_step(launch, *([a] for a in there), **settings)
-    sgd_step_in_numpy(p, g, b, False, **settings)
+    definitions.sgd_step(p, g, b, False, **settings)
     for actual, expected in zip(there, (p, g, b), strict=True):
         assert_same_bits(actual.get(), expected)
 
@@ -86,7 +87,7 @@ def test_each_buffer_begins_when_its_parameter_does(device: Any, launch: Launche
     buffers[1] = device.empty((5,), np.float32)
     sgd_step(launch, *there, buffers, fresh, **settings)
     for i, f in enumerate(fresh):
-        sgd_step_in_numpy(p[i], g[i], b[i], f, **settings)
+        definitions.sgd_step(p[i], g[i], b[i], f, **settings)
         assert_same_bits(there[0][i].get(), p[i])
         assert_same_bits(buffers[i].get(), b[i])
 
@@ -100,7 +101,7 @@ def test_one_launch_serves_96_parameters(
     there = [[device.array(a) for a in some] for some in (p, g)]
     sgd_step(launch, *there, **PLAIN)
     for parameter, gradient, actual in zip(p, g, there[0], strict=True):
-        sgd_step_in_numpy(parameter, gradient, None, False, **PLAIN)
+        definitions.sgd_step(parameter, gradient, None, False, **PLAIN)
         assert_same_bits(actual.get(), parameter)
     assert len(device.launched) == launches
 
@@ -111,7 +112,7 @@ def test_a_group_may_mix_dtypes(device: Any, launch: Launcher) -> None:
     there = [[device.array(a) for a in some] for some in (p, g)]
     sgd_step(launch, *there, **PLAIN)
     for parameter, gradient, actual in zip(p, g, there[0], strict=True):
-        sgd_step_in_numpy(parameter, gradient, None, False, **PLAIN)
+        definitions.sgd_step(parameter, gradient, None, False, **PLAIN)
         assert_same_bits(actual.get(), parameter)
     assert sorted(device.launched) == ["sgd_step<double>", "sgd_step<float>"]
 
@@ -125,7 +126,7 @@ def test_nan_and_infinity_go_where_they_go_on_the_cpu(
     there = [[device.array(a)] if a is not None else None for a in (p, g, b)]
     sgd_step(launch, *there, **settings)
     with np.errstate(all="ignore"):
-        sgd_step_in_numpy(p, g, b, False, **settings)
+        definitions.sgd_step(p, g, b, False, **settings)
     assert_same_bits(there[0][0].get(), p)
 
 
@@ -135,7 +136,7 @@ def test_parameters_may_begin_anywhere_and_keep_their_neighbors(
     whole, g = numbers(3000, np.float32), numbers(2500, np.float32, 1)
     there = device.array(whole)
     sgd_step(launch, [there[301:2801]], [device.array(g, skew=3)], **PLAIN)
-    sgd_step_in_numpy(whole[301:2801], g, None, False, **PLAIN)
+    definitions.sgd_step(whole[301:2801], g, None, False, **PLAIN)
     assert_same_bits(there.get(), whole)
 
 
@@ -147,7 +148,7 @@ def test_new_addresses_are_noticed(device: Any, launch: Launcher) -> None:
         g = numbers(8, np.float32, step)
         held.append(device.array(g))
         sgd_step(launch, [there], [held[-1]], [buffer], [step == 0], lr=0.1, momentum=0.5)
-        sgd_step_in_numpy(p, g, b, step == 0, 0.1, 0.5)
+        definitions.sgd_step(p, g, b, step == 0, 0.1, 0.5)
     assert_same_bits(there.get(), p)
 
 

@@ -1,0 +1,168 @@
+"""What a GPU does not raise is raised with the next thing read, in the thread that is to blame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad.nn import functional as F
+from tests.gpu.backend import Backend
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def on_device(values: Any) -> Any:
+    return minigrad.tensor(values, device="cuda")
+
+
+def rows() -> Any:
+    return minigrad.arange(6, device="cuda").reshape(3, 2)
+
+
+def written(index: Any) -> Any:
+    x = rows()
+    x[index] = 1
+    return x
+
+
+def along(index: Any) -> Any:
+    return rows().take_along_dim(index, 1)
+
+
+#: What to do with an index that is on the device, the index, and what is said of it.
+WRONG: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
+    "too large": (lambda i: rows()[i], [0, 5], "index 5 is out of bounds for dimension 0 with"),
+    "too small": (lambda i: rows()[i], [0, -4], "index -4 is .* dimension 0 with size 3"),
+    "written": (written, [0, 5], "index 5 is .* dimension 0 with size 3"),
+    "columns": (lambda i: rows()[:, i], [2], "index 2 is .* dimension 1 with size 2"),
+    "after dots": (lambda i: rows()[..., i], [2], "index 2 is .* dimension 1 with size 2"),
+    "after a new one": (lambda i: rows()[None, :, i], [-3], "index -3 is .* size 2"),
+    "after an int": (lambda i: rows()[1, i], [2], "index 2 is .* size 2"),
+    "after a mask": (lambda i: rows()[rows()[:, 0] > 0][:, i], [2], "index 2 is .* size 2"),
+    "two": (lambda i: rows()[i, i], [0, 2], "index 2 is .* dimension 1 with size 2"),
+    "a matrix": (lambda i: rows()[i], [[0], [3]], "index 3 is .* dimension 0 with size 3"),
+    "bytes": (lambda i: rows()[i.to(np.int8)], [3], "index 3 is .* dimension 0 with size 3"),
+    "every other": (lambda i: rows()[i[::2]], [0, 0, 7, 0], "index 7 is .* size 3"),
+    "along a dimension": (along, [[0], [2], [1]], "index 2 is .* dimension 1 with size 2"),
+    "a label": (lambda i: F.cross_entropy(rows().float(), i), [0, 1, 2], "Target 2 is out of"),
+}
+
+
+@pytest.mark.parametrize(("use", "index", "message"), WRONG.values(), ids=WRONG)
+def test_an_index_out_of_range_on_the_device_raises_with_the_next_thing_read(
+    backend: Backend, use: Any, index: Any, message: str
+) -> None:
+    there, other = on_device(index), on_device([1.0])
+    use(there)
+    with pytest.raises(IndexError, match=message):
+        other.tolist()
+    assert other.tolist() == [1.0]  # said once
+
+
+@pytest.mark.parametrize(("use", "index", "message"), WRONG.values(), ids=WRONG)
+def test_an_index_in_range_raises_nothing(
+    backend: Backend, use: Any, index: Any, message: str
+) -> None:
+    there = on_device(np.minimum(np.abs(index), 1))
+    use(there)
+    assert on_device([1.0]).tolist() == [1.0]
+
+
+def test_a_dimension_of_nothing_has_no_index_and_that_is_known_at_once() -> None:
+    nothing = minigrad.zeros(0, 3, device="cuda")
+    with pytest.raises(IndexError, match="index is out of bounds for dimension with size 0"):
+        nothing[on_device([0])]
+    assert nothing[on_device([]).long()].shape == (0, 3)
+
+
+def test_the_check_costs_one_launch_and_no_wait(fake: Backend) -> None:
+    x, i = rows(), on_device([0, 2])
+    x[i].tolist()  # the word is made, and kept
+    with fake.unwaited() as counts:
+        x[i]
+    assert counts.launches == ["copy", "check_indices", "take"]
+    with fake.unwaited() as counts:
+        x[i] = 1
+    assert counts.launches.count("check_indices") == 1
+    assert len(counts.launches) == 3
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, i: x[i],
+        lambda x, i: x[:, i],
+        lambda x, i: x.__setitem__(i, 1),
+        lambda x, i: x.take_along_dim(i[:, None], 0),
+        lambda x, i: F.cross_entropy(x.float(), i),
+        lambda x, i: F.nll_loss(x.float(), i),
+    ],
+)
+def test_a_tensor_of_the_host_does_not_choose_on_a_device(backend: Backend, use: Any) -> None:
+    """One rule and one sentence, for indices and labels; a list moves with the index that it is."""
+    x, before = rows(), rows().tolist()
+    sentence = "Expected all tensors to be on the same device.*cuda:0 and cpu|cpu and cuda:0"
+    with pytest.raises(RuntimeError, match=sentence):
+        use(x, minigrad.tensor([0, 1, 0]))
+    assert x.tolist() == before
+    assert x[[0, 2]].tolist() == [before[0], before[2]]
+
+
+# ------------------------------------------------------------------------- threads
+
+
+def test_what_a_thread_did_wrong_is_not_raised_in_another() -> None:
+    there, wrong, go_on = on_device([1.0]), threading.Event(), threading.Event()
+    caught: list[Exception] = []
+
+    def worker() -> None:
+        rows()[on_device([9])]
+        wrong.set()
+        go_on.wait(30)
+        try:
+            there.tolist()
+        except IndexError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    assert wrong.wait(30)
+    assert there.tolist() == [1.0]
+    go_on.set()
+    thread.join()
+    assert len(caught) == 1
+    assert there.tolist() == [1.0]
+
+
+def test_what_a_thread_did_wrong_that_has_ended_is_raised_by_who_comes_next() -> None:
+    thread = threading.Thread(target=lambda: rows()[on_device([9])])
+    thread.start()
+    thread.join()
+    with pytest.raises(IndexError, match="index 9"):
+        on_device([1.0]).tolist()
+    assert on_device([1.0]).tolist() == [1.0]
+
+
+def test_many_threads_find_their_own_mistakes() -> None:
+    found: dict[int, list[int]] = {n: [] for n in range(4)}
+
+    def worker(n: int) -> None:
+        for i in range(20):
+            rows()[on_device([3 + n])]
+            try:
+                on_device([1.0]).tolist()
+            except IndexError as error:
+                found[n].append(int(str(error).split()[1]))
+            assert len(found[n]) == i + 1
+
+    threads = [threading.Thread(target=worker, args=(n,)) for n in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {n: [3 + n] * 20 for n in found}
