@@ -107,6 +107,14 @@ def on_device_of(*values: Any) -> AbstractContextManager[Any]:
     return _NOTHING
 
 
+def use_device_of(value: Any) -> None:
+    """Make the GPU of an array the current one, until another is: within `on_device_of`."""
+    if is_array(value) and not isinstance(value, np.ndarray):
+        index, cupy = value.data.device_id, library(CUDA)
+        if index != cupy.cuda.runtime.getDevice():
+            cupy.cuda.Device(index).use()
+
+
 _NOTHING = nullcontext()
 
 

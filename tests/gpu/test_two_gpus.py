@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.device import add_at, device_of, gpus, on_device_of
+from minigrad.device import add_at, device_of, gpus, on_device_of, use_device_of
 from minigrad.fused import fused, launch
 from minigrad.kernels import dropout_forward, relu_backward, relu_forward, sgd_step, sum_rows
 from minigrad.nn import functional as F
@@ -49,6 +49,18 @@ def test_entering_the_gpu_of_an_array_is_nothing_where_it_is_current() -> None:
         with on_device_of(first):
             assert cupy.cuda.runtime.getDevice() == 0
         assert (other + 1).device.id == 1
+    assert cupy.cuda.runtime.getDevice() == 0
+
+
+def test_a_walk_changes_gpus_as_it_goes_and_its_context_changes_back() -> None:
+    import cupy
+
+    first, other = minigrad.tensor(ARRAY, device="cuda").array, second().array
+    with on_device_of(other):
+        for array in (first, ARRAY, other, first):
+            use_device_of(array)
+            if array is not ARRAY:
+                assert (array + 1).device.id == array.device.id
     assert cupy.cuda.runtime.getDevice() == 0
 
 
