@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.device import device_of
+from minigrad.device import device_of, on_device_of, use_device_of
 from minigrad.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from minigrad.graph import Node, TensorBase, wrap
 from minigrad.ops.broadcast import unbroadcast
@@ -189,7 +189,7 @@ def _walk(
     grads: dict[Place, Any] = {}
     heap: list[tuple[int, Node]] = []  # the nodes that a gradient has come to, the newest on top
     found: dict[Place, Any] = {}
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), on_device_of(*[g for _, g in seeds]):
         for place, g in seeds:
             if place in grads:
                 grads[place] = grads[place] + g
@@ -207,6 +207,8 @@ def _walk(
                 found[node] = _copy(g)
             if useful is not None and useful.isdisjoint(node.sources):
                 continue
+            if type(g) is not np.ndarray:
+                use_device_of(g)
             saved = node.saved_with_history if create_graph else node.saved
             source: Any
             for derivative, source in zip(node.op.derivatives, node.sources):  # noqa: B905

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minigrad.device import common_device, device_of
+from minigrad.device import common_device, device_of, on_device_of
 from minigrad.grad_mode import modes
 from minigrad.graph import NEVER_STALE, Node, Storage, TensorBase, wrap
 from minigrad.spellings import bind
@@ -199,7 +199,11 @@ def call(op: Op, args: Sequence[Any]) -> Any:
 
     # compute
     try:
-        y = op.function(*values)
+        if type(values[0]) is np.ndarray:
+            y = op.function(*values)
+        else:
+            with on_device_of(*values):  # CuPy computes on the current GPU: be it theirs
+                y = op.function(*values)
     except (TypeError, ValueError) as error:
         if moved := _on_one_device(args, values):
             return call(op, moved)
