@@ -11,20 +11,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from minigrad.device import device_of, on_device_of, use_device_of
+from minigrad.device import on_device_of, use_device_of
 from minigrad.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from minigrad.graph import Node, TensorBase, wrap
 from minigrad.ops.broadcast import unbroadcast
+from minigrad.seeds import Gradients, Place, Tensors, listed, seeds_of
 
 __all__ = ["backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
-
-Place: TypeAlias = Node | TensorBase  # where a gradient can come to: an op's output, or a leaf
-Tensors: TypeAlias = TensorBase | Sequence[TensorBase]
-Gradients: TypeAlias = TensorBase | Sequence[TensorBase | None] | None
 
 
 def backward(
@@ -48,8 +45,8 @@ def backward(
         RuntimeError: a tensor does not require grad; the graph was freed, or a saved tensor changed
             in place; a gradient is missing or has the wrong shape. Then no ``grad`` is touched.
     """
-    seeds = _seeds(tensors, grad_tensors, create_graph)
-    wanted = None if inputs is None else {x.grad_fn or x: x for x in _listed(inputs)}
+    seeds = seeds_of(tensors, grad_tensors, create_graph)
+    wanted = None if inputs is None else {x.grad_fn or x: x for x in listed(inputs)}
     found = _walk(seeds, wanted, retain_graph, create_graph)
     for place, g in found.items():
         tensor: Any = place if wanted is None else wanted[place]
@@ -106,10 +103,10 @@ def grad(
     """
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed with materialize_grads")
-    inputs = _listed(inputs)
+    inputs = listed(inputs)
     if not all(x._requires_grad for x in inputs):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    seeds = _seeds(outputs, grad_outputs, create_graph)
+    seeds = seeds_of(outputs, grad_outputs, create_graph)
     wanted = [x.grad_fn or x for x in inputs]
     found = _walk(seeds, set(wanted), retain_graph, create_graph)
     if not (allow_unused or materialize_grads) and not all(place in found for place in wanted):
@@ -129,48 +126,6 @@ def grad(
         results[place] = g
         gradients.append(g if g is None or isinstance(g, TensorBase) else wrap(g))
     return tuple(gradients)
-
-
-def _listed(tensors: Tensors) -> list[TensorBase]:
-    return [tensors] if isinstance(tensors, TensorBase) else list(tensors)
-
-
-def _seeds(outputs: Tensors, gradients: Gradients, create_graph: bool) -> list[tuple[Place, Any]]:
-    """Return where the walk starts, and with which gradients."""
-    outputs = _listed(outputs)
-    if not isinstance(gradients, list | tuple):
-        gradients = [gradients] * len(outputs)  # type: ignore[list-item]
-    if len(gradients) != len(outputs):
-        raise RuntimeError(f"got {len(outputs)} outputs and {len(gradients)} grad_outputs")
-    pairs = zip(outputs, gradients, strict=True)
-    return [(y.grad_fn or y, _seed(y, g, create_graph)) for y, g in pairs]
-
-
-def _seed(output: TensorBase, g: TensorBase | None, create_graph: bool) -> Any:
-    """Return the gradient that the walk starts from: a tensor if it is to be recorded."""
-    if not output._requires_grad:
-        raise RuntimeError("the tensor does not require grad and does not have a grad_fn")
-    if g is not None and not isinstance(g, TensorBase):
-        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
-    if g is None:
-        if output.array.size != 1:
-            raise RuntimeError(
-                "grad can be implicitly created only for scalar outputs; this one has shape "
-                f"{output.shape}. Pass the gradient, or reduce it first: .sum()"
-            )
-        g = wrap(np.ones_like(output.array))
-    elif device_of(g.array) != device_of(output.array):
-        raise RuntimeError(
-            f"Mismatch in device: the gradient is on {device_of(g.array)} and the output is on "
-            f"{device_of(output.array)}"
-        )
-    if g.shape != output.shape:
-        raise RuntimeError(
-            f"Mismatch in shape: the gradient has a shape of {g.shape} and the output has a shape "
-            f"of {output.shape}."
-        )
-    seed: Any = g if create_graph else g.array
-    return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 
 def _walk(

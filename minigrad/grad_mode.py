@@ -27,6 +27,8 @@ def is_grad_enabled() -> bool:
 class _GradMode:
     """Recording on or off for a ``with`` block or a function, restored also by an exception."""
 
+    mode: bool
+
     def __init__(self, mode: bool) -> None:
         self.mode = bool(mode)
 
@@ -92,27 +94,29 @@ def _resumed_in(mode: bool, running: Any) -> Generator[Any, Any, Any]:
             resume, value = running.throw, error
 
 
-class no_grad(_GradMode):  # noqa: N801  (named as in PyTorch)
+class _Fixed(_GradMode):
+    """A mode that needs no argument, and so no brackets as a decorator."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self) -> None:
+        pass  # the mode is the class's
+
+
+class no_grad(_Fixed):  # noqa: N801  (named as in PyTorch)
     """Do not record: ``with no_grad(): ...``, or ``@no_grad()`` or ``@no_grad`` above a function.
 
     Only what is computed inside is affected; ``backward()`` works here as anywhere.
     """
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        return super().__new__(cls) if function is None else cls()(function)
-
-    def __init__(self) -> None:
-        super().__init__(False)
+    mode = False
 
 
-class enable_grad(_GradMode):  # noqa: N801
+class enable_grad(_Fixed):  # noqa: N801
     """Record again inside a `no_grad` block; a context manager and a decorator, as that is."""
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        return super().__new__(cls) if function is None else cls()(function)
-
-    def __init__(self) -> None:
-        super().__init__(True)
+    mode = True
 
 
 class inference_mode(_GradMode):  # noqa: N801

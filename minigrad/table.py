@@ -35,9 +35,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minigrad.device import common_device, device_of, on_device_of
+from minigrad.device import on_device_of
 from minigrad.grad_mode import modes
 from minigrad.graph import NEVER_STALE, Node, Storage, TensorBase, wrap
+from minigrad.misfits import in_pytorchs_words, on_one_device
 from minigrad.spellings import bind
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -205,9 +206,9 @@ def call(op: Op, args: Sequence[Any]) -> Any:
             with on_device_of(*values):  # CuPy computes on the current GPU: be it theirs
                 y = op.function(*values)
     except (TypeError, ValueError) as error:
-        if moved := _on_one_device(args, values):
+        if moved := on_one_device(args, values):
             return call(op, moved)
-        raise _in_pytorchs_words(error, values) from error
+        raise in_pytorchs_words(error, values) from error
     if y.dtype is not FLOAT32 or type(y) is not np.ndarray:
         y = _settled(y, values)
 
@@ -252,22 +253,6 @@ def _record(
     return Node(op, sources, kept, flags, y)
 
 
-def _in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
-    """Return an error as PyTorch puts it, if NumPy could not broadcast two arrays; or the same."""
-    if "could not be broadcast" not in str(error):
-        return error
-    shapes = [np.shape(v) for v in values if hasattr(v, "shape")]
-    for a, b in itertools.combinations(shapes, 2):
-        for back in range(1, min(len(a), len(b)) + 1):
-            if 1 != a[-back] != b[-back] != 1:
-                return RuntimeError(
-                    f"The size of tensor a ({a[-back]}) must match the size of tensor b "
-                    f"({b[-back]}) at non-singleton dimension {max(len(a), len(b)) - back}: "
-                    f"shapes {a} and {b} do not broadcast"
-                )
-    return RuntimeError(str(error))
-
-
 def _settled(y: Any, values: list[Any]) -> Any:
     """Return a result as an array, and in float64 or float16 only if that came in."""
     if isinstance(y, np.generic):  # what NumPy makes of 0-d arrays
@@ -297,18 +282,3 @@ def _owner(array: Any) -> Any:
     while getattr(array, "base", None) is not None:
         array = array.base
     return array
-
-
-def _on_one_device(args: Sequence[Any], values: list[Any]) -> list[Any] | None:
-    """Return an op's arguments with tensors of one number on the GPU where the others are.
-
-    None means that all are where they should be.
-
-    Raises:
-        RuntimeError: the arrays live on several devices.
-    """
-    home = common_device(values)
-    strangers = [isinstance(a, TensorBase) and device_of(a.array) != home for a in args]
-    if not any(strangers):
-        return None
-    return [a.to(home) if s else a for a, s in zip(args, strangers, strict=True)]

@@ -25,8 +25,8 @@ OPTIONAL = ["scipy", "matplotlib", "tqdm", "safetensors", "graphviz", "torch", "
 ENGINE = [
     f"minigrad.{name}"
     for name in (
-        *("device", "grad_mode", "hooks", "graph", "spellings", "table", "inplace"),
-        *("ops.summing", "ops.broadcast", "autograd"),
+        *("device", "grad_mode", "hooks", "graph", "spellings", "misfits", "table", "inplace"),
+        *("ops.summing", "ops.broadcast", "seeds", "autograd"),
     )
 ]
 LAUNCHING = ("minigrad.fused", "minigrad.kernels")
