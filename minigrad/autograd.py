@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import on_device_of, use_device_of
+from minigrad.device import gpus, on_device_of, use_device_of
 from minigrad.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from minigrad.graph import Node, TensorBase, wrap
 from minigrad.ops.broadcast import unbroadcast
@@ -162,8 +162,8 @@ def _walk(
                 found[node] = _copy(g)
             if useful is not None and useful.isdisjoint(node.sources):
                 continue
-            if type(g) is not np.ndarray:
-                use_device_of(g)
+            if gpus.several:
+                use_device_of(getattr(g, "array", g))
             saved = node.saved_with_history if create_graph else node.saved
             source: Any
             for derivative, source in zip(node.op.derivatives, node.sources):  # noqa: B905

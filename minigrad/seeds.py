@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.device import device_of
+from minigrad.device import device_of, on_device_of
 from minigrad.graph import Node, TensorBase, wrap
 
 Place: TypeAlias = Node | TensorBase  # where a gradient can come to: an op's output, or a leaf
@@ -43,7 +43,8 @@ def _seed(output: TensorBase, g: TensorBase | None, create_graph: bool) -> Any:
                 "grad can be implicitly created only for scalar outputs; this one has shape "
                 f"{output.shape}. Pass the gradient, or reduce it first: .sum()"
             )
-        g = wrap(np.ones_like(output.array))
+        with on_device_of(output.array):
+            g = wrap(np.ones_like(output.array))
     elif device_of(g.array) != device_of(output.array):
         raise RuntimeError(
             f"Mismatch in device: the gradient is on {device_of(g.array)} and the output is on "

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minigrad.device import on_device_of
+from minigrad.device import gpus, on_device_of
 from minigrad.grad_mode import modes
 from minigrad.graph import NEVER_STALE, Node, Storage, TensorBase, wrap
 from minigrad.misfits import in_pytorchs_words, on_one_device
@@ -200,11 +200,11 @@ def call(op: Op, args: Sequence[Any]) -> Any:
 
     # compute
     try:
-        if type(values[0]) is np.ndarray:
-            y = op.function(*values)
-        else:
+        if gpus.several:
             with on_device_of(*values):  # CuPy computes on the current GPU: be it theirs
                 y = op.function(*values)
+        else:
+            y = op.function(*values)
     except (TypeError, ValueError) as error:
         if moved := on_one_device(args, values):
             return call(op, moved)
