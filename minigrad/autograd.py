@@ -221,6 +221,8 @@ def _leading_to(
 def _fit(g: Any, shape: tuple[int, ...], dtype: np.dtype[Any], node: Node) -> Any:
     """Undo broadcasting and promotion: sum ``g`` down to ``shape``, and cast it to ``dtype``."""
     given = g.shape
+    if g.dtype == np.float16 and given != shape:
+        g = g.astype(np.float32)  # halves cannot count beyond 2048
     lead = len(given) - len(shape)
     if lead > 0:
         g = _summed(g, lead)

@@ -88,11 +88,9 @@ def _to_input(g: Any, weight: Any) -> Any:
 
 def _to_weight(g: Any, x: Any) -> Any:
     """Return gᵀ x, over all rows."""
-    if g.ndim == x.ndim == 2:
-        return _product(g.T, x)
-    if g.ndim == x.ndim:
-        return _product(_rows(g).T, _rows(x))
-    return _product(g.reshape((1, -1)), _rows(x)).reshape((-1,))  # the weight has 1 dimension
+    if g.ndim < x.ndim:  # the weight has 1 dimension
+        return _product(g.reshape((-1,)), _rows(x))
+    return _product(g.T, x) if x.ndim == 2 else _product(_rows(g).T, _rows(x))
 
 
 @differentiable(x=_to_input, weight=_to_weight, bias=lambda g: g)
