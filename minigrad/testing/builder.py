@@ -238,9 +238,7 @@ class Builder:
 
         def fits(other: Array) -> bool:
             both = broadcast(shape, other.shape)
-            return both is not None and (
-                both == shape if within else math.prod(both) <= self.largest
-            )
+            return both is not None and (both == shape if within else math.prod(both) <= LARGEST)
 
         return self.pick(fits)
 

@@ -58,7 +58,8 @@ def _tall(b: Builder) -> None:
     """Draw thousands of rows or columns, times a factor for each column or row, and reduce them."""
     dtype = b.choose([d for d in b.dtypes if d.startswith("float")])
     op, dim = b.choose(list(_REDUCING)), b.integer(0, 1)
-    k, n = b.integer(1, 3), TALL[0] if "log" in op or "softmax" in op else b.choose(TALL)
+    wide = op in ("sum", "mean", "all", "the largest of all")  # where PyTorch counts further, too
+    k, n = b.integer(1, 3), b.choose(TALL) if wide else TALL[0]
     one, many = ((1, k), (n, k)) if dim == 0 else ((k, 1), (k, n))
     y = b.add("expand", b.leaf(one, dtype), many)
     if b.flag():
