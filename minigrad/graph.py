@@ -112,6 +112,13 @@ def wrap(
     return tensor
 
 
+def sole_view(y: Any) -> Any:
+    """Return a tensor that is a view of a result nobody else has: it may be changed in place."""
+    if isinstance(y, TensorBase):
+        y._storage.viewed = False
+    return y
+
+
 _new = object.__new__
 _count = itertools.count(0, -1)
 

@@ -691,3 +691,21 @@ def test_a_second_derivative_through_what_was_changed_since_the_first_is_refused
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         g.sum().backward()
     assert x.grad is None
+
+
+@pytest.mark.parametrize("make", [
+    lambda w, v: w @ v, lambda w, v: v @ w.T, lambda w, v: v @ v, lambda w, v: w.T @ w[:, 0],
+    lambda w, v: w.max(1).values, lambda w, v: w.min(0)[0], lambda w, v: (w * 1).mean(1),
+])  # fmt: skip
+def test_a_result_that_only_looks_like_a_view_may_be_changed_as_in_pytorch(make):
+    found = []
+    for m in mg, pytest.importorskip("torch"):
+        w = m.tensor(W.tolist(), dtype=m.float64, requires_grad=True)
+        v = m.tensor([1.0, 2.0, 3.0], dtype=m.float64, requires_grad=True)
+        y = make(w, v)
+        y += 1
+        y *= 3
+        (y * y).sum().backward()
+        grads = [None if t.grad is None else t.grad.tolist() for t in (w, v)]
+        found.append((y.tolist(), grads))
+    assert found[0] == found[1]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.device import device_of
+from minigrad.graph import sole_view
 from minigrad.table import differentiable
 
 
@@ -41,8 +42,14 @@ def matmul(a: Any, b: Any) -> Any:
 
     Raises:
         RuntimeError: the shapes do not fit, or an operand has no dimension.
+        TypeError: an operand is neither a tensor nor an array.
     """
-    if a.ndim >= 2 and b.ndim >= 2:
+    try:
+        matrices = a.ndim >= 2 and b.ndim >= 2
+    except AttributeError:
+        kinds = f"{type(a).__name__!r} and {type(b).__name__!r}"
+        raise TypeError(f"unsupported operand type(s) for @: {kinds}") from None
+    if matrices:
         return _matmul(a, b)
     if not a.ndim or not b.ndim:
         raise RuntimeError(
@@ -52,7 +59,7 @@ def matmul(a: Any, b: Any) -> Any:
         raise RuntimeError(_mismatch(a.shape, b.shape))
     row, column = a.ndim == 1, b.ndim == 1  # a vector is a row on the left, a column on the right
     y = _matmul(a.reshape((1, -1)) if row else a, b.reshape((-1, 1)) if column else b)
-    return y.squeeze((-2,) * row + (-1,) * column)
+    return sole_view(y.squeeze((-2,) * row + (-1,) * column))
 
 
 def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
@@ -88,11 +95,9 @@ def _to_input(g: Any, weight: Any) -> Any:
 
 def _to_weight(g: Any, x: Any) -> Any:
     """Return gᵀ x, over all rows."""
-    if g.ndim == x.ndim == 2:
-        return _product(g.T, x)
-    if g.ndim == x.ndim:
-        return _product(_rows(g).T, _rows(x))
-    return _product(g.reshape((1, -1)), _rows(x)).reshape((-1,))  # the weight has 1 dimension
+    if g.ndim < x.ndim:  # the weight has 1 dimension
+        return _product(g.reshape((-1,)), _rows(x))
+    return _product(g.T, x) if x.ndim == 2 else _product(_rows(g).T, _rows(x))
 
 
 @differentiable(x=_to_input, weight=_to_weight, bias=lambda g: g)

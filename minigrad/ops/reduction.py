@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.graph import sole_view
 from minigrad.ops.arithmetic import maximum, minimum
 from minigrad.ops.dims import Dim, one_axis, reduced_axes
 from minigrad.ops.elementwise import floating, where
@@ -232,7 +233,7 @@ def _extreme(whole: Any, place: Any, pairwise: Any, x: Any, dim: Any, keepdim: b
     indices = place(some, dim, True)
     values = take_along_dim(some, indices, dim)
     if not keepdim or not x.ndim:
-        values, indices = values.squeeze(dim), indices.squeeze(dim)
+        values, indices = sole_view(values.squeeze(dim)), sole_view(indices.squeeze(dim))
     return ValuesIndices(values, indices)
 
 

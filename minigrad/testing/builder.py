@@ -20,7 +20,6 @@ from minigrad.testing.programs import Ref, Step, minigrad_call
 Array: TypeAlias = np.ndarray
 Shape: TypeAlias = tuple[int, ...]
 LARGEST = 64  # elements of a register that an op may be given, reductions and indices aside
-TALL = (3000, 70_001)  # rows: more than halves count one by one, and more than they reach
 STEEPEST = 100.0  # size of an element that an op may be given
 CLEARANCE = 1e-3  # how far operands stay away from a kink
 
@@ -45,7 +44,6 @@ class Builder:
         failing: whether a step that raises is kept, as the last, instead of raising here.
         frozen: registers that are not changed in place.
         edges: whether values may be infinite or NaN, and nothing may be reduced.
-        tall: whether tensors may have thousands of rows.
     """
 
     def __init__(
@@ -58,11 +56,9 @@ class Builder:
         failing: bool = False,
         frozen: Collection[int] = (),
         edges: bool = False,
-        tall: bool = False,
     ) -> None:
         self.draw, self.dtypes, self.kinds = draw, dtypes, kinds
-        self.edges, self.tall = edges, tall
-        self.largest = 3 * TALL[-1] if tall else LARGEST
+        self.edges = edges
         self.ties, self.failing, self.frozen = ties, failing, frozen
         self.registers = [minigrad.tensor(a) for a in values]
         self.steps: list[Step] = []
@@ -154,7 +150,7 @@ class Builder:
         """
 
         def usable(i: int, a: Array) -> bool:
-            if a.dtype.kind not in (kinds or self.kinds) or (a.size > self.largest and not large):
+            if a.dtype.kind not in (kinds or self.kinds) or (a.size > LARGEST and not large):
                 return False
             if changing and (i in self.frozen or not a.flags.writeable):
                 return False
@@ -242,9 +238,7 @@ class Builder:
 
         def fits(other: Array) -> bool:
             both = broadcast(shape, other.shape)
-            return both is not None and (
-                both == shape if within else math.prod(both) <= self.largest
-            )
+            return both is not None and (both == shape if within else math.prod(both) <= LARGEST)
 
         return self.pick(fits)
 

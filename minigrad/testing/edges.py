@@ -1,4 +1,4 @@
-"""To infinity and back: steps after which a gradient is infinite where it must reach nothing."""
+"""To infinity and back, and sums of thousands: where gradients must not spread, or not get lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from minigrad.testing.builder import Builder
 from minigrad.testing.forms import Form
 from minigrad.testing.programs import Ref
+
+TALL = (3000, 70_001)  # rows: more than halves count one by one, and more than they reach
 
 #: what has zeros where x is off, and a gradient that must not reach x there
 _SELECTING: dict[str, Callable[[Builder, Ref, Ref], Ref]] = {
@@ -39,5 +41,33 @@ def _steep(b: Builder) -> None:
         b.add("pow", y, 0.5)
 
 
+#: what is made of columns of thousands of equal numbers, and of their factors
+_REDUCING: dict[str, Callable[[Builder, Ref, int], Ref]] = {
+    **{
+        op: lambda b, x, dim, op=op: b.add(op, x, dim=dim)  # type: ignore[misc]
+        for op in ("sum", "mean", "var", "std", "amax", "amin", "logsumexp")
+    },
+    "all": lambda b, x, dim: b.add("mean", x),
+    "the largest of all": lambda b, x, dim: b.add("max", x),
+    "softmax": lambda b, x, dim: b.add("softmax", x, dim),
+    "log_softmax": lambda b, x, dim: b.add("log_softmax", x, dim),
+}
+
+
+def _tall(b: Builder) -> None:
+    """Draw thousands of rows or columns, times a factor for each column or row, and reduce them."""
+    dtype = b.choose([d for d in b.dtypes if d.startswith("float")])
+    op, dim = b.choose(list(_REDUCING)), b.integer(0, 1)
+    wide = op in ("sum", "mean", "all", "the largest of all")  # where PyTorch counts further, too
+    k, n = b.integer(1, 3), b.choose(TALL) if wide else TALL[0]
+    one, many = ((1, k), (n, k)) if dim == 0 else ((k, 1), (k, n))
+    y = b.add("expand", b.leaf(one, dtype), many)
+    if b.flag():
+        y = b.add(b.choose(["mul", "add", "maximum"]), y, b.leaf(one, dtype))
+    _REDUCING[op](b, y, dim)
+
+
 #: what leads to infinite values and gradients
 EDGES: dict[str, Form] = {"steep": _steep}
+#: what leads to sums of thousands
+HEAPS: dict[str, Form] = {"tall": _tall}

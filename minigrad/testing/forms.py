@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.builder import LARGEST, TALL, Array, Builder, NoFit, Shape, broadcast
+from minigrad.testing.builder import LARGEST, Array, Builder, NoFit, Shape, broadcast
 from minigrad.testing.programs import Ref
 
 Form = Callable[[Builder], Any]
@@ -276,8 +276,7 @@ def _transpose(b: Builder) -> None:
 def _expand(b: Builder) -> None:
     x = b.pick(lambda a: a.size <= 9 and a.ndim <= 3)
     sides = [b.integer(1, 3) if n == 1 else b.choose([n, -1]) for n in b.value(x).shape]
-    lead = (b.choose(TALL),) if b.tall and b.integer(0, 2) else b.shape(0, 1)
-    b.add("expand", x, (*lead, *sides))
+    b.add("expand", x, (*b.shape(0, 1), *sides))
 
 
 def _concatenate(b: Builder) -> None:
