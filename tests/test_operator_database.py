@@ -133,12 +133,6 @@ INTENDED = (
         r"is float32.* and there float16",
         "halves and wide integers give float32, in which more of them can be written",
     ),
-    Intended(
-        ("cat",),
-        DTYPES,
-        "Dimension out of range",
-        "what has one dimension and no elements joins only what has one dimension",
-    ),
 )
 
 #: PyTorch's options that minigrad does not have, by name
