@@ -13,8 +13,8 @@ from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
+from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
-from minigrad.table import differentiable
 
 
 def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -282,18 +282,22 @@ class Tensor(TensorBase):
 
     # ------------------------------------------------------------------ to another dtype or device
 
-    def to(self, target: Any) -> Tensor:
+    def to(self, *targets: Any, **options: Any) -> Tensor:
         """Return the tensor with another dtype or on another device; itself if nothing changes.
 
         Args:
-            target: a dtype, a device or its name (``"cuda"``), or a tensor to be like.
+            targets: a dtype, a device or its name (``"cuda"``), both, or a tensor to be like.
+            options: ``dtype=`` and ``device=``; ``copy=True`` for a copy even if nothing changes;
+                ``non_blocking=`` is accepted and changes nothing.
+
+        Raises:
+            TypeError: it is neither a dtype nor a device.
         """
-        if isinstance(target, Tensor):
-            return self.to(target.dtype).to(target.device)
-        if isinstance(target, device) or target in ("cpu", "cuda") or str(target)[:5] == "cuda:":
-            moved = _transfer(self, target)
-            return self if moved.array is self.array else moved
-        return self if self.dtype == target else ops.cast(self, np.dtype(target))
+        dtype, place, copy = targets_of(*targets, **options)
+        made = self if dtype is None or self.dtype == dtype else ops.cast(self, dtype)
+        moved = made if place is None else transfer(made, place)
+        made = made if moved.array is made.array else moved
+        return self.clone() if copy and made is self else made
 
     def type(self, dtype: Any) -> Tensor:
         """Return the tensor with another dtype; itself if nothing changes."""
@@ -598,16 +602,6 @@ def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool, grad: Tensor | N
     made._become(wrap(data, requires_grad))
     made._grad = grad
     return made
-
-
-@differentiable(x=lambda g, source: _transfer(g, source))
-def _move(x: Any, target: device | str, source: device) -> Any:
-    return move(x, target)
-
-
-def _transfer(x: Any, target: device | str) -> Any:
-    """Return x on another device; its gradient travels back."""
-    return _move(x, target, x.device if isinstance(x, Tensor) else device_of(x))
 
 
 def _ints(shape: tuple[Any, ...]) -> Sequence[int]:

@@ -219,6 +219,26 @@ def test_item_and_tolist_give_python_numbers(value, kind):
     assert leaf([2.5]).tolist() == [2.5]
 
 
+def test_to_takes_pytorchs_forms() -> None:
+    for m in mg, pytest.importorskip("torch"):
+        x, like = m.ones(2), m.zeros(1, dtype=m.float64)
+        for made in (
+            x.to("cpu", m.float64), x.to(dtype=m.float64), x.to(device="cpu", dtype=m.float64),
+            x.to(like), x.to(m.float64, copy=True), x.to(m.device("cpu"), m.float64),
+            x.to("cpu", m.float64, non_blocking=True),
+        ):  # fmt: skip
+            assert made.dtype == m.float64
+        assert x.to("cpu") is x
+        assert x.to(m.float32) is x
+        assert x.to(m.float32, copy=True) is not x
+
+
+@pytest.mark.parametrize("target", ["mps", "cudas", "float31", object()])
+def test_what_is_neither_dtype_nor_device_is_named(target) -> None:
+    with pytest.raises(TypeError, match=r"expected a dtype, a device .* or a tensor, got "):
+        mg.ones(2).to(target)
+
+
 @pytest.mark.parametrize("shape", [(0,), (2,), (2, 3)])
 def test_item_needs_exactly_one_element(shape):
     t = mg.zeros(shape)
