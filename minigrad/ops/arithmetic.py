@@ -11,6 +11,12 @@ from minigrad.ops.elementwise import where
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
+__all__ = [
+    "add", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "div", "eq",
+    "floor_divide", "ge", "gt", "le", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow",
+    "remainder", "sub",
+]  # fmt: skip
+
 
 @differentiable(a=lambda g: g, b=lambda g: g)
 def add(a: Any, b: Any) -> Any:

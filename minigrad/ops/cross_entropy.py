@@ -28,6 +28,8 @@ from minigrad.ops.reduction import log_softmax, softmax
 from minigrad.ops.summing import total, wide
 from minigrad.table import differentiable
 
+__all__ = ["class_cross_entropy", "softmax_cross_entropy"]
+
 
 @differentiable(
     x=lambda g, x, q, dim: (

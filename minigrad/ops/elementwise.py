@@ -12,6 +12,11 @@ from minigrad.fused import fused
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
+__all__ = [
+    "abs", "cast", "clamp", "clone", "cos", "exp", "expm1", "floor", "log", "log1p",
+    "overwrite", "relu", "sigmoid", "sign", "sin", "sqrt", "tanh", "where",
+]  # fmt: skip
+
 
 def floating(x: Any) -> Any:
     """Return x; integers and booleans as float32, as PyTorch computes with them.

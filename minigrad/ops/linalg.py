@@ -11,6 +11,8 @@ from minigrad.device import device_of
 from minigrad.graph import sole_view
 from minigrad.table import differentiable
 
+__all__ = ["linear", "matmul"]
+
 
 def _product(a: Any, b: Any) -> Any:
     """Return ``a @ b``, of arrays or tensors."""

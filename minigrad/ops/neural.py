@@ -10,6 +10,8 @@ from minigrad import kernels
 from minigrad.fused import fused
 from minigrad.table import differentiable
 
+__all__ = ["masked_scale"]
+
 
 @differentiable(x=lambda g, keep, scale: masked_scale(g, keep, scale))  # the forward's own mask
 @fused(kernels.masked_scale)

@@ -19,6 +19,11 @@ from minigrad.ops.summing import total, wide
 from minigrad.spellings import numpy_keywords
 from minigrad.table import differentiable
 
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "log_softmax", "logsumexp", "max", "mean",
+    "min", "softmax", "std", "sum", "var",
+]  # fmt: skip
+
 
 def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
     """Return ``g``, the gradient of a reduction's result, repeated to the shape it came from."""

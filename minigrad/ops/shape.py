@@ -16,6 +16,11 @@ from minigrad.ops.dims import one_axis, some_axes
 from minigrad.spellings import numpy_keywords
 from minigrad.table import differentiable
 
+__all__ = [
+    "concatenate", "expand", "flatten", "getitem", "permute", "reshape", "setitem", "squeeze",
+    "stack", "take_along_dim", "transpose", "unsqueeze",
+]  # fmt: skip
+
 
 @differentiable(x=lambda g, x_shape: g.reshape(x_shape))
 def reshape(x: Any, shape: Sequence[int]) -> Any:
