@@ -123,12 +123,11 @@ class SGD(Optimizer):
                 self.state.setdefault(p, {})["momentum_buffer"] = wrap(buffers[i])
 
 
-@fused(kernels.sgd_step)
-def update(
-    parameters: list[Any],
-    gradients: list[Any],
-    buffers: list[Any] | None,
-    fresh: list[bool],
+def change(
+    p: Any,
+    g: Any,
+    b: Any,
+    fresh: bool,
     lr: float,
     momentum: float,
     dampening: float,
@@ -136,26 +135,43 @@ def update(
     nesterov: bool,
     maximize: bool,
 ) -> None:
-    """Change parameters and their momentum buffers in place, by a step of `SGD`.
+    """Change one parameter and its momentum buffer in place, by a step of `SGD`.
 
     Args:
-        parameters, gradients: arrays, alike in pairs.
-        buffers: an array for each parameter; None, and only then, without momentum.
-        fresh: for each buffer, whether it is yet to be filled; what it holds is not read then.
+        p, g: the parameter and its gradient, arrays.
+        b: the buffer; None, and only then, without momentum.
+        fresh: whether the buffer is yet to be filled; what it holds is not read then.
         lr, momentum, dampening, weight_decay, nesterov, maximize: as of `SGD`.
     """
+    if maximize:
+        g = -g
+    if weight_decay:
+        g = g + weight_decay * p
+    if b is not None:
+        if fresh:
+            b[...] = g
+        else:
+            b *= momentum
+            b += (1 - dampening) * g
+        g = g + momentum * b if nesterov else b
+    p -= lr * g
+
+
+@fused(kernels.sgd_step)
+def update(
+    parameters: list[Any],
+    gradients: list[Any],
+    buffers: list[Any] | None,
+    fresh: list[bool],
+    *settings: Any,
+) -> None:
+    """Change all parameters of a group, by `change`: on a GPU, in one launch.
+
+    Args:
+        parameters, gradients, buffers, fresh: lists of what `change` takes; ``buffers`` is None, and
+            ``fresh`` empty, without momentum.
+        settings: what else `change` takes, in its order.
+    """
     for i, p in enumerate(parameters):
-        g = -gradients[i] if maximize else gradients[i]
-        if weight_decay:
-            g = g + weight_decay * p
-        if buffers is not None:
-            b = buffers[i]
-            if fresh[i]:
-                b[...] = g
-            else:
-                b *= momentum
-                b += (1 - dampening) * g
-            g = g + momentum * b if nesterov else b
-        g = lr * g
-        p -= g
-        del g  # before the next is computed: one product of memory at a time
+        buffer = None if buffers is None else buffers[i]
+        change(p, gradients[i], buffer, buffers is not None and fresh[i], *settings)
