@@ -168,8 +168,8 @@ def update(
     """Change all parameters of a group, by `change`: on a GPU, in one launch.
 
     Args:
-        parameters, gradients, buffers, fresh: lists of what `change` takes; ``buffers`` is None, and
-            ``fresh`` empty, without momentum.
+        parameters, gradients, buffers, fresh: lists of what `change` takes; without momentum
+            ``buffers`` is None, and ``fresh`` empty.
         settings: what else `change` takes, in its order.
     """
     for i, p in enumerate(parameters):
