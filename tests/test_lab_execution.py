@@ -1,4 +1,4 @@
-"""Runs of the laboratory: each once, wherever it is done; whatever happens, nothing finished is lost."""
+"""Runs of the laboratory: each once, wherever it is done; nothing that finished is ever lost."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_code_that_computes_counts_and_its_comments_do_not(
         monkeypatch.setattr(identity.inspect, "getsource", lambda module, s=source: s)
         found.append(identity.code.__wrapped__())
     monkeypatch.undo()
-    assert found[0] != found[2]
+    assert found[0] == found[1] != found[2]
     assert identity.code() == identity.code.__wrapped__() not in found
 
 
@@ -222,9 +222,7 @@ def test_when_a_run_fails_the_others_are_kept_and_the_work_ends_at_once(
 ) -> None:
     wanted = runs(fail, 4, journal)
     start = time.monotonic()
-    with pytest.raises(
-        RuntimeError, match=r"fail\(n=2, .*failed: Arithm.*: no such number; 2 runs"
-    ):
+    with pytest.raises(RuntimeError, match=r"fail\(n=2, .*: Arithm.*: no such number; 2 runs"):
         execute.execute(wanted, tmp_path, workers.processes(2))
     assert time.monotonic() - start < 30  # and not the minute of the last run
     kept = [run.settings["n"] for run in wanted if storage.stored(run, tmp_path) is not None]
@@ -375,7 +373,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(cli, "measure", lambda: pytest.fail("work was begun"))
-    with pytest.raises(SystemExit, match="error: .*file"):
+    with pytest.raises(SystemExit, match=r"error: .*file"):
         main(["--results", str(tmp_path / "file" / "r"), "run", "tikhonov", "--sample"])
 
 

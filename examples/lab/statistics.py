@@ -6,6 +6,7 @@ is imputed for it; ranks do not ask how far below.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -74,9 +75,11 @@ def signed_rank(values: Numbers, level: float = LEVEL) -> Interval:
     """
     d = _checked(values)
     n = len(d)
-    means = np.sort([_middle(d[i], d[j]) for i in range(n) for j in range(i, n)])
-    tail = np.cumsum(_distribution(np.arange(1, n + 1)))
-    cut = int(np.searchsorted(tail, (1 - level) / 2, side="right"))  # P(W < cut) <= alpha / 2
+    i, j = np.triu_indices(n)
+    with np.errstate(invalid="ignore"):
+        means = np.where(np.isinf(d[i]) & (d[i] == -d[j]), 0.0, (d[i] + d[j]) / 2)
+    means.sort()
+    cut = int(np.searchsorted(_tail(n), (1 - level) / 2, side="right"))  # P(W < cut) <= alpha / 2
     low, high = (means[cut - 1], means[-cut]) if cut else (-math.inf, math.inf)
     half = len(means) // 2
     estimate = means[half] if len(means) % 2 else _middle(means[half - 1], means[half])
@@ -113,6 +116,12 @@ def _checked(values: Numbers) -> np.ndarray:
 
 def _middle(a: float, b: float) -> float:
     return 0.0 if math.isinf(a) and a == -b else (a + b) / 2
+
+
+@functools.cache
+def _tail(n: int) -> np.ndarray:
+    """Return P(W <= w) of the signed-rank sum of n values, for each w from 0 on."""
+    return np.cumsum(_distribution(np.arange(1, n + 1)))
 
 
 def _distribution(ranks: np.ndarray) -> np.ndarray:

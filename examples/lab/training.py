@@ -187,7 +187,7 @@ def unpacked(result: Any) -> np.ndarray:
 def predictions(run: Training) -> np.ndarray:
     """Return the class that a network names for each image it is measured on."""
     run.net.eval()
-    with minigrad.no_grad():
+    with minigrad.no_grad(), np.errstate(over="ignore", invalid="ignore"):
         parts = [
             run.net(x).argmax(dim=1).cpu().numpy() for x, _ in DataLoader(run.split.judged, BATCH)
         ]
