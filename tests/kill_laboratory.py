@@ -2,9 +2,9 @@
 
     python -m tests.kill_laboratory            # 20 kills, some minutes
 
-Both runs are made on the sample, in temporary folders. It is killed by SIGKILL, SIGINT or SIGTERM, to
-itself or to its group, at random moments; in the end each record must hold what the record of the
-undisturbed run holds, but for its date and seconds.
+Both runs are made on the sample, in temporary folders. The one is killed by SIGKILL, SIGINT or
+SIGTERM, to itself or to its group, at random moments; in the end each record must hold what that of
+the undisturbed run holds, but for its date and seconds.
 """
 
 from __future__ import annotations
@@ -52,14 +52,17 @@ def disturb(folder: Path, kills: int, rng: random.Random) -> None:
     Raises:
         RuntimeError: after an interrupt it did not end within ten seconds, or with a traceback.
     """
-    done = 0
-    while done < kills:
-        running = begin(folder)
-        time.sleep(rng.uniform(1.0, 6.0))
+    for done in range(1, kills + 1):
+        running, before = begin(folder), len(list(folder.glob("*.*/*.json")))
+        more = rng.randrange(8)
+        while running.poll() is None and len(list(folder.glob("*.*/*.json"))) < before + more:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 3.0) if more == 0 else rng.uniform(0.0, 0.3))
         number, send = rng.choice(SIGNALS), rng.choice((os.kill, os.killpg))
-        if running.poll() is None:
-            send(running.pid, number)
-            done += 1
+        if running.poll() is not None:
+            print(f"it ended before kill {done}")
+            return
+        send(running.pid, number)
         try:
             _, said = running.communicate(timeout=10)
         except subprocess.TimeoutExpired:

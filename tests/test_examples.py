@@ -21,7 +21,8 @@ from examples import autograd_tour, dropout_fashion_mnist, dropout_layer
 from minigrad.device import cuda_status
 
 ROOT = SAMPLE_DIR.parent.parent
-SMALL = ["--quick", "--quiet", "--train-size", "500", "--test-size", "200"]
+SMALL = ["--quick", "--quiet", "--train-size", "500", "--test-size", "200", "--epochs", "2"]
+SMALL += ["--lr", "0.5", "--batch-size", "256"]
 COLUMNS = ["arm", "epoch", "train_loss", "train_acc", "train_acc_eval", "test_loss", "test_acc"]
 
 
@@ -62,26 +63,28 @@ def test_the_quick_experiment_prints_a_table_and_writes_three_files(tmp_path: Pa
     assert sorted(os.listdir(out)) == ["comparison.png", "curves.csv", "settings.json"]
 
     rows = curves(out)
-    arms = ["with dropout"] * 2 + ["without dropout"] * 2
-    assert [(row["arm"], row["epoch"]) for row in rows] == list(zip(arms, "1212", strict=True))
+    arms = ["with dropout"] * 4 + ["without dropout"] * 4
+    assert [(row["arm"], row["epoch"]) for row in rows] == list(zip(arms, "12341234", strict=True))
     for row in rows:
         assert 0 < float(row["train_loss"]) < 3
         assert all(0 <= float(row[name]) <= 1 for name in COLUMNS if "acc" in name)
-    assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
-    assert float(rows[3]["train_loss"]) < float(rows[2]["train_loss"])
+    for i in (0, 1, 2, 4, 5, 6):
+        assert float(rows[i + 1]["train_loss"]) < float(rows[i]["train_loss"])
+    assert min(float(rows[i]["test_acc"]) for i in (3, 7)) > 0.6  # both are trained at least so far
 
     settings = json.loads((out / "settings.json").read_text())
     assert settings["versions"] == {
         "minigrad": minigrad.__version__,
+        "numerics": minigrad.__numerics__,
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
     expected = {
         "hiddens": [256, 256],
         "dropout": [0.2, 0.5],
-        "lr": 0.5,
-        "batch_size": 256,
-        "epochs": 2,
+        "lr": 0.1,
+        "batch_size": 32,
+        "epochs": 4,
         "train_size": 10_000,
         "test_size": 2_000,
         "seed": 0,
@@ -106,7 +109,7 @@ def test_the_quick_experiment_prints_a_table_and_writes_three_files(tmp_path: Pa
         ("test accuracy", "test_acc"),
     ):
         left, right, difference = (float(number) for number in table[words].split())
-        a, b = float(rows[1][name]), float(rows[3][name])
+        a, b = float(rows[3][name]), float(rows[7][name])
         assert (left, right) == (pytest.approx(a, abs=6e-5), pytest.approx(b, abs=6e-5))
         assert difference == pytest.approx(a - b, abs=6e-5)
     assert "What can be said: of 2,000 test images" in done.stdout
@@ -193,6 +196,78 @@ def test_unless_quiet_the_data_and_the_files_are_named(
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "images", "expected", "said"),
+    [
+        ([], 60_000, (10, 0.5, 256), ""),
+        ([], 10_000, (20, 0.1, 32), "recipe: 20 epochs in batches of 32 at learning rate 0.1"),
+        (["--quick"], 10_000, (4, 0.1, 32), "recipe: 4 epochs in batches of 32"),
+        (["--epochs", "3"], 10_000, (3, 0.1, 32), "recipe: 3 epochs in batches of 32"),
+        (["--lr", "0.5", "--batch-size", "256"], 10_000, (20, 0.5, 256), ""),
+        (["--epochs", "1"], 10_001, (1, 0.5, 256), ""),
+    ],
+)
+def test_few_images_have_a_recipe_that_trains_on_them_and_it_is_said(
+    arguments: list[str], images: int, expected: tuple[int, float, int], said: str
+) -> None:
+    args = dropout_fashion_mnist.parse(arguments)
+    words = dropout_fashion_mnist.choose_recipe(args, images)
+    assert (args.epochs, args.lr, args.batch_size) == expected
+    assert words.startswith(said)
+    assert bool(words) == bool(said)
+    assert "chosen on 2,000 of them held out" in words or not said
+
+
+def interrupted(out: Path, epochs: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Run the experiment, and interrupt it after some epochs."""
+    saved: list[None] = []
+    save = dropout_fashion_mnist.Unfinished.save
+
+    def stop(self: Any, *given: Any) -> None:
+        save(self, *given)
+        saved.append(None)
+        if len(saved) == epochs:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dropout_fashion_mnist.Unfinished, "save", stop)
+        with pytest.raises(SystemExit) as exit_:
+            compare(out, *arguments)
+    assert exit_.value.code == 130
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 4, 6])
+def test_an_experiment_that_was_interrupted_goes_on_and_ends_with_the_same_curves(
+    epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = ["--epochs", "3", "--seed", "5"]
+    expected = compare(tmp_path / "a", *given)
+    interrupted(tmp_path / "b", epochs, monkeypatch, *given)
+    assert not (tmp_path / "b" / "curves.csv").exists()
+    assert "interrupted; the same command goes on" in capsys.readouterr().err
+    trained: list[int] = []
+    fit = dropout_fashion_mnist.fit
+    monkeypatch.setattr(
+        dropout_fashion_mnist, "fit", lambda *a, **k: (trained.append(a[4]), fit(*a, **k))[1]
+    )
+    assert compare(tmp_path / "b", *given) == expected
+    assert sum(trained) == 6 - epochs
+    assert sorted(os.listdir(tmp_path / "b")) == ["comparison.png", "curves.csv", "settings.json"]
+
+
+@pytest.mark.parametrize("damage", ["other settings", "cut off", "empty"])
+def test_what_was_unfinished_and_is_of_no_use_is_begun_anew(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = compare(tmp_path / "a", "--seed", "5")
+    interrupted(tmp_path / "b", 1, monkeypatch, "--seed", "6" if "other" in damage else "5")
+    (path,) = (tmp_path / "b" / "unfinished").iterdir()
+    if damage != "other settings":
+        path.write_bytes(path.read_bytes()[: -100 if damage == "cut off" else 0])
+    assert compare(tmp_path / "b", "--seed", "5") == expected
+
+
 # ------------------------------------------------------------------------- bad options
 
 
@@ -232,7 +307,10 @@ def test_bad_options_are_refused_in_one_line_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dropout_fashion_mnist, "fit", lambda *a, **k: pytest.fail("it trained"))
     (tmp_path / "file").write_text("not a folder")
     given = ["--data-dir", str(SAMPLE_DIR), "--out", str(tmp_path / "file")]
     with pytest.raises(SystemExit, match=r"^error: .*file"):
