@@ -146,7 +146,7 @@ class Unfinished:
         self, net: nn.Module, generators: tuple[minigrad.Generator, ...], history: History
     ) -> None:
         """Write weights, random streams and what was measured, whole or not at all."""
-        arrays = {name: t.cpu().numpy() for name, t in net.state_dict().items()}
+        arrays: dict[str, Any] = {name: t.cpu().numpy() for name, t in net.state_dict().items()}
         states = [generator.get_state() for generator in generators]
         about = {"settings": self.settings, "states": states, "history": asdict(history)}
         with replacing(self.path) as path, path.open("wb") as file:

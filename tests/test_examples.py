@@ -17,7 +17,13 @@ import pytest
 
 import minigrad
 from data.fashion_mnist import SAMPLE_DIR, FashionMNIST
-from examples import autograd_tour, dropout_fashion_mnist, dropout_layer
+from examples import (
+    autograd_tour,
+    dropout_at_a_glance,
+    dropout_exercises,
+    dropout_fashion_mnist,
+    dropout_layer,
+)
 from minigrad.device import cuda_status
 
 ROOT = SAMPLE_DIR.parent.parent
@@ -459,3 +465,82 @@ def test_the_dropout_demonstration_depends_on_its_seed_alone(
         dropout_layer.main(["--seed", seed])
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] != texts[2]
+
+
+# ------------------------------------------------------------------------- the exercises
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the exercises train for a moment."""
+    for name, value in (("IMAGES", 200), ("EPOCHS", 3), ("LONG", 4), ("SEEDS", (0, 1))):
+        monkeypatch.setattr(dropout_exercises, name, value)
+    monkeypatch.setattr(dropout_exercises, "PASSES", 3)
+    for cached in dropout_exercises.images, dropout_exercises.chapter:
+        cached.cache_clear()
+
+
+def test_every_exercise_is_answered_by_a_sentence_and_a_figure(
+    brief: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    dropout_exercises.main(["--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert out.startswith("data: 200 of 10,000 training and 2,000 test images from")
+    for number in range(1, 10):
+        question, answer, file = out.split(f"\n\n{number}. ")[1].split("\n")[:3]
+        assert question.endswith("?")
+        assert re.search(r"\d", answer)
+        assert answer.endswith(".")
+        assert str(tmp_path / f"{number}.png") in file
+        picture = image.imread(tmp_path / f"{number}.png")
+        assert picture.min() < picture.max()
+    for cached in dropout_exercises.images, dropout_exercises.chapter:
+        cached.cache_clear()
+
+
+def test_one_exercise_may_be_asked_for_and_an_unknown_one_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dropout_exercises.main(["9", "--out", str(tmp_path)])
+    assert os.listdir(tmp_path) == ["9.png"]
+    with pytest.raises(SystemExit):
+        dropout_exercises.main(["10", "--out", str(tmp_path)])
+    assert "there is no exercise 10: choose from 1, 2, 3" in capsys.readouterr().err
+
+
+def test_symmetric_units_part_by_dropout_alone(brief: None) -> None:
+    said, _ = dropout_exercises.exercise_8()
+    found = [float(n) for n in re.findall(r"by (?:up to )?([\d.e-]+) ", said)]
+    assert said.startswith("Yes")
+    assert found[0] > 0.01 > 1e-6 > found[1]
+
+
+def test_exchanged_activations_are_those_of_the_batch_unit_by_unit() -> None:
+    x = minigrad.rand(50, 20, generator=minigrad.Generator(0))
+    layer = dropout_exercises.Exchange(0.3, minigrad.Generator(1))
+    y = layer.train()(x).numpy()
+    assert layer.eval()(x) is x
+    for unit in range(20):
+        assert set(y[:, unit].tolist()) <= set(x.numpy()[:, unit].tolist())
+    assert 0.1 < (y != x.numpy()).mean() < 0.5
+
+
+# ------------------------------------------------------------------------- at a glance
+
+
+def test_at_a_glance_what_is_dropped_is_zero_both_ways_and_what_is_kept_is_doubled() -> None:
+    x = minigrad.rand(1, 400, generator=minigrad.Generator(1)) + 0.5
+    seen = dropout_at_a_glance.glance(x, lambda y: (y**2).sum())
+    kept = seen["mask"]
+    assert 0 < kept.sum() < kept.size
+    np.testing.assert_array_equal(seen["y"], np.where(kept, 2 * seen["x"], 0))
+    np.testing.assert_allclose(seen["gradient"], np.where(kept, 8 * seen["x"], 0))
+    assert np.abs(seen["mean"] / seen["x"] - 1).max() < 0.5
+
+
+def test_the_picture_at_a_glance_is_of_a_trained_network(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = run("dropout_at_a_glance", "--out", str(tmp_path / "x.png"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
