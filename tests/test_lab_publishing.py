@@ -131,7 +131,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def entries(rows: list[Row]) -> list[report.Entry]:
-    return report.entries(rows)
+    return report.entries(rows, draw=False)
 
 
 def changed(rows: Sequence[Row], **facts: str) -> list[Row]:

@@ -16,6 +16,8 @@ from examples.lab.networks import linears, network
 from examples.lab.recipe import CHOICES, Recipe
 from examples.lab.training import Streams, Training, collapsed, final, train, trained, unpacked
 from minigrad import nn
+from tests import fake_cupy
+from tests.gpu.definitions import Definitions
 
 SHORT: dict[str, Any] = {"size": 200, "epochs": 2, "batch_size": 50, "lr": 0.2}
 PROBES = list(probes.PROBES)
@@ -428,7 +430,32 @@ def test_strangers_are_doubted_by_each_measure(monkeypatch: Any) -> None:
     assert all(0 <= area <= 1 for area in found.values())
 
 
-def test_on_another_device_images_follow_the_network() -> None:
+# ------------------------------------------------------------------------- on a device
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{"max_norm": 1.0, "input_dropout": 0.2}, *({"noise": kind} for kind in CHOICES["noise"])],
+    ids=str,
+)
+def test_a_run_on_a_gpus_stand_in_learns_and_measures_what_the_host_does(
+    recipe: dict[str, Any], few: None
+) -> None:
+    short = {**SHORT, "size": 100, "probes": PROBES, **recipe}
+    here = train(0, **short)
+    with fake_cupy.installed(Definitions):
+        there = train(0, device="cuda", **short)
+    assert there.keys() == here.keys()
+    for name in ("train_loss", "test_nll", "active 1", "noisy variance 2"):
+        np.testing.assert_allclose(there[name], here[name], rtol=1e-4)
+    assert there["weights"]["layers"] == pytest.approx(here["weights"]["layers"], rel=1e-5)
+    assert there["averaging"]["masks"]["3"][1] == pytest.approx(
+        here["averaging"]["masks"]["3"][1], rel=1e-4
+    )
+    assert (unpacked(there) == unpacked(here)).mean() > 0.99
+
+
+def test_on_the_same_device_images_stay_where_they_are() -> None:
     split = images.split(5)
     assert split.to("cpu") is split
     assert training.labels(split.judged).shape == (2_000,)

@@ -56,6 +56,7 @@ def details(table: Table) -> list[dict[str, Any]]:
             f"minus {BASE} alone (95 %)": "–"
             if cell == BASE
             else signed_rank(gain(table, cell, size)).text(100, "points"),
+            "over images too": common.over_images(table, f"{cell}, {size} − {BASE}, {size}"),
         }
         for size, cell in itertools.product(SIZES, CELLS)
     ]
@@ -91,4 +92,8 @@ EXPERIMENT = Experiment(
     measures=measures,
     details=details,
     draw=draw,
+    across=common.image_rows(
+        "inputs",
+        *((f"{cell}, {n}", f"{BASE}, {n}") for n in SIZES for cell in CELLS if cell != BASE),
+    ),
 )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import minigrad
-from examples.lab.networks import Noise, hidden, linears
+from examples.lab.networks import DropConnect, Noise, hidden, linears
 from examples.lab.training import BATCH, Training, labels
 from minigrad import nn
 from minigrad.nn import functional
@@ -114,7 +114,7 @@ def averaging(run: Training) -> dict[str, Any]:
         run.net.eval()
         scaled = probabilities(run.net, run.split.judged)
         found: dict[str, Any] = {"scaled": scores(scaled, y), "masks": {}}
-        if not any(isinstance(m, Noise) and m.p for m in run.net.modules()):
+        if not any(isinstance(m, Noise | DropConnect) and m.p for m in run.net.modules()):
             return found
         run.net.train()
         total = np.zeros_like(scaled)

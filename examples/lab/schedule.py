@@ -50,16 +50,23 @@ def difference(table: Table, a: str, b: str, measure: str) -> np.ndarray:
     return sign * differences(sign * x, sign * y)
 
 
+def compared(regime: str) -> tuple[tuple[str, str], ...]:
+    """Return which schedules are compared."""
+    half = REGIMES[regime][1]
+    return (half, NEVER), (half, ALWAYS), (ALWAYS, NEVER)
+
+
 def details(table: Table) -> list[dict[str, Any]]:
     """Return each schedule against no dropout, and against dropout always."""
     rows = []
-    for regime, names in REGIMES.items():
-        for name, other in ((names[1], NEVER), (names[1], ALWAYS), (ALWAYS, NEVER)):
+    for regime in REGIMES:
+        for name, other in compared(regime):
             a, b = f"{regime}, {name}", f"{regime}, {other}"
             row = {"regime": regime, "what is compared (95 %)": f"{name} minus {other}"}
             loss = signed_rank(difference(table, a, b, "train NLL"))
             row["train loss, noise off"] = loss.text(1, "nats", 4)
             row["test accuracy"] = signed_rank(difference(table, a, b, "right")).text(100, "points")
+            row["over images too"] = common.over_images(table, f"{a} − {b}")
             rows.append(row)
     return rows
 
@@ -97,4 +104,7 @@ EXPERIMENT = Experiment(
     measures=measures,
     details=details,
     draw=draw,
+    across=common.image_rows(
+        "schedule", *((f"{r}, {a}", f"{r}, {b}") for r in REGIMES for a, b in compared(r))
+    ),
 )

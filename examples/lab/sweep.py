@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from examples.lab import common, figures
-from examples.lab.frame import Arms, Experiment, Scale
+from examples.lab.frame import Arms, Experiment, Results, Scale
 from examples.lab.statistics import differences, signed_rank
-from examples.lab.table import Table
+from examples.lab.table import Row, Table
 from examples.lab.training import final
 from examples.lab.verdicts import Effect, paired
 
 JUDGED = (0.0, 0.1, 0.3, 0.5)
 MORE = (0.2, 0.7, 0.9)
 CHAPTER, SWAPPED = (0.2, 0.5), (0.5, 0.2)
+NOTHING = "p = 0"
 
 
 def arms(scale: Scale) -> Arms:
@@ -41,6 +42,12 @@ def measures(arm: str, result: Any) -> dict[str, Any]:
     }
 
 
+def across(results: Results, found: Arms) -> list[Row]:
+    """Return the rows about all images, of each arm against none."""
+    pairs = [(arm, NOTHING) for arm in found if arm != NOTHING]
+    return common.image_rows("sweep", *pairs)(results, found)
+
+
 def slopes(table: Table, measure: str) -> np.ndarray:
     """Return each seed's slope of a measure over p, per tenth; -inf if a net of it collapsed."""
     values = np.array([table.one(f"p = {p:g}", measure) for p in JUDGED])
@@ -60,7 +67,7 @@ def details(table: Table) -> list[dict[str, Any]]:
     """Return each p against none, and the chapter's two against each other."""
     rows: list[dict[str, Any]] = []
     for arm in table.arms:
-        if arm == "p = 0":
+        if arm == NOTHING:
             continue
         row: dict[str, Any] = {"p": arm.removeprefix("p = ")}
         for measure, words, scale, unit in (
@@ -68,16 +75,17 @@ def details(table: Table) -> list[dict[str, Any]]:
             ("train NLL", "train loss, noise off", 1, "nats"),
             ("right", "test accuracy", 100, "points"),
         ):
-            a, b = table.pairs(arm, "p = 0", measure)
+            a, b = table.pairs(arm, NOTHING, measure)
             d = -differences(-a, -b) if measure == "train NLL" else differences(a, b)
             row[f"{words}, minus that of p = 0 (95 %)"] = signed_rank(d).text(scale, unit)
+        row["over images too"] = common.over_images(table, f"{arm} − {NOTHING}")
         rows.append(row)
     usual, swapped = (f"{p:g}/{q:g}" for p, q in (CHAPTER, SWAPPED))
     a, b = table.pairs(usual, swapped, "right")
     last = dict.fromkeys(rows[0], "–")
     swap = {
         "p": ".2/.5 minus .5/.2",
-        list(rows[0])[-1]: signed_rank(differences(a, b)).text(100, "points"),
+        list(rows[0])[-2]: signed_rank(differences(a, b)).text(100, "points"),
     }
     return [*rows, {**last, **swap}]
 
@@ -118,4 +126,5 @@ EXPERIMENT = Experiment(
     details=details,
     draw=draw,
     effects=effects,
+    across=across,
 )

@@ -56,6 +56,7 @@ def details(table: Table) -> list[dict[str, Any]]:
         ):
             a, b = table.pairs(arm, WITHOUT, measure)
             row[words] = signed_rank(differences(a, b)).text(scale, unit)
+        row["over images too"] = common.over_images(table, f"{arm} − {WITHOUT}")
         rows.append(row)
     return rows
 
@@ -94,4 +95,5 @@ EXPERIMENT = Experiment(
     details=details,
     draw=draw,
     effects=effects,
+    across=common.image_rows("weight_decay", *((arm, WITHOUT) for arm in (WITH, DECAYED, BOTH))),
 )
