@@ -258,6 +258,19 @@ def test_collapses_are_in_the_table_as_such(rows: list[Row]) -> None:
     np.testing.assert_array_equal(np.isneginf(test), (first > 0) & (first <= 10))
 
 
+def test_a_run_that_was_not_finite_leaves_its_pair_out_and_that_is_said() -> None:
+    x, found = load("coadaptation"), results_of(FULL)["coadaptation"]
+    (broken, *_), _ = x.arms(FULL).values()
+    result = {**found[broken], "broke_down": 3}
+    del result["deletion"], result["weights"]
+    rows = x.rows(Results({**found._by_key, broken.key: result}), FULL)
+    (entry,) = report.entries(rows, draw=False)
+    assert entry.verdict.effects[0].interval.n == 27
+    assert entry.result.endswith("; 1 pairs left out: a loss was not finite")
+    with pytest.raises(KeyError):
+        x.rows(Results({**found._by_key, broken.key: {**result, "broke_down": None}}), FULL)
+
+
 # ------------------------------------------------------------------------- verdicts, otherwise
 
 

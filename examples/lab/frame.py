@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from examples.lab import identity, images
-from examples.lab.table import Row, Table, rounded
+from examples.lab.table import BROKEN, Row, Table, rounded
 
 if TYPE_CHECKING:  # a worker that trains needs no statistics
     from examples.lab.verdicts import Effect
@@ -145,15 +145,27 @@ class Experiment:
         return {**self.arms(scale), **later}
 
     def rows(self, results: Results, scale: Scale) -> list[Row]:
-        """Return the rows of the published table."""
+        """Return the rows of the published table.
+
+        A run whose loss stopped being finite has nothing that a probe would have found: it has a
+        row that says so instead, and its pair is left out of what is compared.
+        """
         arms = self.all_arms(scale, results)
         found = [
             Row(self.name, arm, str(run.settings["seed"]), measure, as_numbers(value))
             for arm, runs in arms.items()
             for run in runs
-            for measure, value in self.measures(arm, results[run]).items()
+            for measure, value in self._measures(arm, results[run]).items()
         ]
         return found + (self.across(results, arms) if self.across else [])
+
+    def _measures(self, arm: str, result: Any) -> Mapping[str, Any]:
+        try:
+            return self.measures(arm, result)
+        except KeyError:
+            if not isinstance(result, dict) or result.get("broke_down") is None:
+                raise
+            return {BROKEN: result["broke_down"]}
 
 
 def as_numbers(value: Any) -> tuple[float, ...]:

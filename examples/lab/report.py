@@ -68,6 +68,7 @@ class Entry:
     verdict: verdicts.Verdict | None
     details: list[dict[str, Any]]
     png: bytes
+    broken: int = 0  # pairs left out: a loss was not finite
 
     @property
     def criterion(self) -> str:
@@ -79,7 +80,8 @@ class Entry:
     @property
     def result(self) -> str:
         """The verdict's sentence."""
-        return self.verdict.summary if self.verdict else "See the table."
+        left_out = f"; {self.broken} pairs left out: a loss was not finite" * bool(self.broken)
+        return (self.verdict.summary if self.verdict else "See the table.") + left_out
 
 
 def entries(rows: Sequence[Row], draw: bool = True) -> list[Entry]:
@@ -95,7 +97,11 @@ def entries(rows: Sequence[Row], draw: bool = True) -> list[Entry]:
         return figures.drawn(lambda figure: x.draw(tables[x.name], figure)) if draw else b""
 
     return [
-        Entry(x.name, x, judged.get(x.name), x.details(tables[x.name]), picture(x)) for x in found
+        Entry(
+            *(x.name, x, judged.get(x.name), x.details(tables[x.name]), picture(x)),
+            broken=tables[x.name].broken,
+        )
+        for x in found
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.utils.files import replacing
 
 COLUMNS = ("experiment", "arm", "seed", "measure", "values")
+BROKEN = "broke down"  # the measure of a run that was not finite, and so has no other
 ABOUT = "about"  # the experiment's name in rows about all of them
 
 
@@ -51,6 +52,12 @@ class Table:
     def arms(self) -> list[str]:
         """The arms that have seeds, in the order of the runs."""
         return list(dict.fromkeys(arm for (arm, _), rows in self._values.items() if "" not in rows))
+
+    @property
+    def broken(self) -> int:
+        """How many seeds have a run, in any arm, that was not finite and could not be measured."""
+        runs = [rows for (_, measure), rows in self._values.items() if measure == BROKEN]
+        return len({seed for rows in runs for seed in rows})
 
     def all(self, arm: str, measure: str) -> np.ndarray:
         """Return a measure of several numbers: (seeds, numbers); NaN where a run has fewer.

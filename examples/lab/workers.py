@@ -151,7 +151,7 @@ def _interrupts_later() -> Iterator[None]:
 
 def _serve(connection: Connection, folder: Path) -> None:
     """Do runs as they are sent, until there are no more or the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever sent it: the parent ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be put off: Windows
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
