@@ -309,6 +309,7 @@ def test_max_norm_bounds_the_units_that_are_too_long_and_no_others() -> None:
     streams = Streams.of(0)
     net = network(Recipe(), streams.weights, streams.masks)
     first, *_, last = linears(net)
+    nn.init.normal_(last.weight, std=1.0)  # longer than any hidden unit's, and no hidden unit
     before = {linear: linear.weight.detach().numpy().copy() for linear in (first, last)}
     norms = np.sqrt((before[first] ** 2).sum(axis=1))
     largest = float(np.median(norms))

@@ -96,17 +96,18 @@ def sorted_pairs(panel: Any, d: np.ndarray, e: Effect) -> None:
     below = int((d == -np.inf).sum())
     panel.plot(below + 1 + np.arange(len(finite)), finite, "o", color=WITH, ms=3.5)
     low, high = e.interval.low * scale, e.interval.high * scale
-    edge = 1.25 * max([abs(v) for v in [*finite, low, high] if np.isfinite(v)] + [e.least * scale])
+    edge = 1.4 * max([abs(v) for v in [*finite, low, high] if np.isfinite(v)] + [e.least * scale])
     panel.set_ylim(-edge, edge)
     for side, count, place in (
-        (1, int((d == np.inf).sum()), len(d)),
-        (-1, below, 1),
+        (1, int((d == np.inf).sum()), len(d) - 1),
+        (-1, below, 2),
     ):
         if count:
             panel.annotate(
                 f"{count} collapsed",
-                *((place, side * edge), (place, side * edge * 0.75)),
-                ha="right" if side > 0 else "left",
+                *((place, side * edge), (len(d) / 2, side * edge * 0.9)),
+                ha="center",
+                va="center",
                 arrowprops={"arrowstyle": "->"},
                 fontsize="small",
             )
