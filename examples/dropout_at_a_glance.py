@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 import minigrad
-from examples.lab.training import halves, trained
+from examples.lab.recipe import Recipe
+from examples.lab.training import trained
 from minigrad import Generator, Tensor, nn
 from minigrad.utils.files import replacing
 
@@ -50,9 +51,11 @@ def rows() -> dict[str, dict[str, Any]]:
         (of y over many masks), square arrays.
     """
     net: Any
-    net, _, _ = trained(0, (P, P), lr=0.1, epochs=3, train_size=10_000, batch_size=64)
-    flatten, first, relu, _, second, _, _, last = net.eval()
-    test = halves()[1]
+    recipe = Recipe(dropout=(P, P), lr=0.1, epochs=3, size=10_000, batch_size=64, every=3)
+    run = trained(0, recipe)
+    net = run.net.eval()
+    flatten, _, first, relu, _, second, _, _, last = net
+    test = run.split.judged
     image, label = test[np.arange(IMAGE, IMAGE + 1)]
     pixels = flatten(image)
 

@@ -49,6 +49,7 @@ from minigrad.table import differentiable
 from minigrad.tensor import Tensor, tensor
 
 __version__ = "0.1.0"
+__numerics__ = 1  # raised when a training from the same seed gives other bits: a test says when
 
 float16 = half = _np.dtype(_np.float16)
 float32 = float = _np.dtype(_np.float32)

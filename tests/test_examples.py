@@ -17,11 +17,18 @@ import pytest
 
 import minigrad
 from data.fashion_mnist import SAMPLE_DIR, FashionMNIST
-from examples import autograd_tour, dropout_fashion_mnist, dropout_layer
+from examples import (
+    autograd_tour,
+    dropout_at_a_glance,
+    dropout_exercises,
+    dropout_fashion_mnist,
+    dropout_layer,
+)
 from minigrad.device import cuda_status
 
 ROOT = SAMPLE_DIR.parent.parent
-SMALL = ["--quick", "--quiet", "--train-size", "500", "--test-size", "200"]
+SMALL = ["--quick", "--quiet", "--train-size", "500", "--test-size", "200", "--epochs", "2"]
+SMALL += ["--lr", "0.5", "--batch-size", "256"]
 COLUMNS = ["arm", "epoch", "train_loss", "train_acc", "train_acc_eval", "test_loss", "test_acc"]
 
 
@@ -62,26 +69,28 @@ def test_the_quick_experiment_prints_a_table_and_writes_three_files(tmp_path: Pa
     assert sorted(os.listdir(out)) == ["comparison.png", "curves.csv", "settings.json"]
 
     rows = curves(out)
-    arms = ["with dropout"] * 2 + ["without dropout"] * 2
-    assert [(row["arm"], row["epoch"]) for row in rows] == list(zip(arms, "1212", strict=True))
+    arms = ["with dropout"] * 4 + ["without dropout"] * 4
+    assert [(row["arm"], row["epoch"]) for row in rows] == list(zip(arms, "12341234", strict=True))
     for row in rows:
         assert 0 < float(row["train_loss"]) < 3
         assert all(0 <= float(row[name]) <= 1 for name in COLUMNS if "acc" in name)
-    assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
-    assert float(rows[3]["train_loss"]) < float(rows[2]["train_loss"])
+    for i in (0, 1, 2, 4, 5, 6):
+        assert float(rows[i + 1]["train_loss"]) < float(rows[i]["train_loss"])
+    assert min(float(rows[i]["test_acc"]) for i in (3, 7)) > 0.6  # both are trained at least so far
 
     settings = json.loads((out / "settings.json").read_text())
     assert settings["versions"] == {
         "minigrad": minigrad.__version__,
+        "numerics": minigrad.__numerics__,
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
     expected = {
         "hiddens": [256, 256],
         "dropout": [0.2, 0.5],
-        "lr": 0.5,
-        "batch_size": 256,
-        "epochs": 2,
+        "lr": 0.1,
+        "batch_size": 32,
+        "epochs": 4,
         "train_size": 10_000,
         "test_size": 2_000,
         "seed": 0,
@@ -106,7 +115,7 @@ def test_the_quick_experiment_prints_a_table_and_writes_three_files(tmp_path: Pa
         ("test accuracy", "test_acc"),
     ):
         left, right, difference = (float(number) for number in table[words].split())
-        a, b = float(rows[1][name]), float(rows[3][name])
+        a, b = float(rows[3][name]), float(rows[7][name])
         assert (left, right) == (pytest.approx(a, abs=6e-5), pytest.approx(b, abs=6e-5))
         assert difference == pytest.approx(a - b, abs=6e-5)
     assert "What can be said: of 2,000 test images" in done.stdout
@@ -193,6 +202,78 @@ def test_unless_quiet_the_data_and_the_files_are_named(
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "images", "expected", "said"),
+    [
+        ([], 60_000, (10, 0.5, 256), ""),
+        ([], 10_000, (20, 0.1, 32), "recipe: 20 epochs in batches of 32 at learning rate 0.1"),
+        (["--quick"], 10_000, (4, 0.1, 32), "recipe: 4 epochs in batches of 32"),
+        (["--epochs", "3"], 10_000, (3, 0.1, 32), "recipe: 3 epochs in batches of 32"),
+        (["--lr", "0.5", "--batch-size", "256"], 10_000, (20, 0.5, 256), ""),
+        (["--epochs", "1"], 10_001, (1, 0.5, 256), ""),
+    ],
+)
+def test_few_images_have_a_recipe_that_trains_on_them_and_it_is_said(
+    arguments: list[str], images: int, expected: tuple[int, float, int], said: str
+) -> None:
+    args = dropout_fashion_mnist.parse(arguments)
+    words = dropout_fashion_mnist.choose_recipe(args, images)
+    assert (args.epochs, args.lr, args.batch_size) == expected
+    assert words.startswith(said)
+    assert bool(words) == bool(said)
+    assert "chosen on 2,000 of them held out" in words or not said
+
+
+def interrupted(out: Path, epochs: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Run the experiment, and interrupt it after some epochs."""
+    saved: list[None] = []
+    save = dropout_fashion_mnist.Unfinished.save
+
+    def stop(self: Any, *given: Any) -> None:
+        save(self, *given)
+        saved.append(None)
+        if len(saved) == epochs:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dropout_fashion_mnist.Unfinished, "save", stop)
+        with pytest.raises(SystemExit) as exit_:
+            compare(out, *arguments)
+    assert exit_.value.code == 130
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 4, 6])
+def test_an_experiment_that_was_interrupted_goes_on_and_ends_with_the_same_curves(
+    epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = ["--epochs", "3", "--seed", "5"]
+    expected = compare(tmp_path / "a", *given)
+    interrupted(tmp_path / "b", epochs, monkeypatch, *given)
+    assert not (tmp_path / "b" / "curves.csv").exists()
+    assert "interrupted; the same command goes on" in capsys.readouterr().err
+    trained: list[int] = []
+    fit = dropout_fashion_mnist.fit
+    monkeypatch.setattr(
+        dropout_fashion_mnist, "fit", lambda *a, **k: (trained.append(a[4]), fit(*a, **k))[1]
+    )
+    assert compare(tmp_path / "b", *given) == expected
+    assert sum(trained) == 6 - epochs
+    assert sorted(os.listdir(tmp_path / "b")) == ["comparison.png", "curves.csv", "settings.json"]
+
+
+@pytest.mark.parametrize("damage", ["other settings", "cut off", "empty"])
+def test_what_was_unfinished_and_is_of_no_use_is_begun_anew(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = compare(tmp_path / "a", "--seed", "5")
+    interrupted(tmp_path / "b", 1, monkeypatch, "--seed", "6" if "other" in damage else "5")
+    (path,) = (tmp_path / "b" / "unfinished").iterdir()
+    if damage != "other settings":
+        path.write_bytes(path.read_bytes()[: -100 if damage == "cut off" else 0])
+    assert compare(tmp_path / "b", "--seed", "5") == expected
+
+
 # ------------------------------------------------------------------------- bad options
 
 
@@ -232,7 +313,10 @@ def test_bad_options_are_refused_in_one_line_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dropout_fashion_mnist, "fit", lambda *a, **k: pytest.fail("it trained"))
     (tmp_path / "file").write_text("not a folder")
     given = ["--data-dir", str(SAMPLE_DIR), "--out", str(tmp_path / "file")]
     with pytest.raises(SystemExit, match=r"^error: .*file"):
@@ -381,3 +465,82 @@ def test_the_dropout_demonstration_depends_on_its_seed_alone(
         dropout_layer.main(["--seed", seed])
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] != texts[2]
+
+
+# ------------------------------------------------------------------------- the exercises
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the exercises train for a moment."""
+    for name, value in (("IMAGES", 200), ("EPOCHS", 3), ("LONG", 4), ("SEEDS", (0, 1))):
+        monkeypatch.setattr(dropout_exercises, name, value)
+    monkeypatch.setattr(dropout_exercises, "PASSES", 3)
+    for cached in dropout_exercises.images, dropout_exercises.chapter:
+        cached.cache_clear()
+
+
+def test_every_exercise_is_answered_by_a_sentence_and_a_figure(
+    brief: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    dropout_exercises.main(["--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert out.startswith("data: 200 of 10,000 training and 2,000 test images from")
+    for number in range(1, 10):
+        question, answer, file = out.split(f"\n\n{number}. ")[1].split("\n")[:3]
+        assert question.endswith("?")
+        assert re.search(r"\d", answer)
+        assert answer.endswith(".")
+        assert str(tmp_path / f"{number}.png") in file
+        picture = image.imread(tmp_path / f"{number}.png")
+        assert picture.min() < picture.max()
+    for cached in dropout_exercises.images, dropout_exercises.chapter:
+        cached.cache_clear()
+
+
+def test_one_exercise_may_be_asked_for_and_an_unknown_one_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dropout_exercises.main(["9", "--out", str(tmp_path)])
+    assert os.listdir(tmp_path) == ["9.png"]
+    with pytest.raises(SystemExit):
+        dropout_exercises.main(["10", "--out", str(tmp_path)])
+    assert "there is no exercise 10: choose from 1, 2, 3" in capsys.readouterr().err
+
+
+def test_symmetric_units_part_by_dropout_alone(brief: None) -> None:
+    said, _ = dropout_exercises.exercise_8()
+    found = [float(n) for n in re.findall(r"by (?:up to )?([\d.e-]+) ", said)]
+    assert said.startswith("Yes")
+    assert found[0] > 0.01 > 1e-6 > found[1]
+
+
+def test_exchanged_activations_are_those_of_the_batch_unit_by_unit() -> None:
+    x = minigrad.rand(50, 20, generator=minigrad.Generator(0))
+    layer = dropout_exercises.Exchange(0.3, minigrad.Generator(1))
+    y = layer.train()(x).numpy()
+    assert layer.eval()(x) is x
+    for unit in range(20):
+        assert set(y[:, unit].tolist()) <= set(x.numpy()[:, unit].tolist())
+    assert 0.1 < (y != x.numpy()).mean() < 0.5
+
+
+# ------------------------------------------------------------------------- at a glance
+
+
+def test_at_a_glance_what_is_dropped_is_zero_both_ways_and_what_is_kept_is_doubled() -> None:
+    x = minigrad.rand(1, 400, generator=minigrad.Generator(1)) + 0.5
+    seen = dropout_at_a_glance.glance(x, lambda y: (y**2).sum())
+    kept = seen["mask"]
+    assert 0 < kept.sum() < kept.size
+    np.testing.assert_array_equal(seen["y"], np.where(kept, 2 * seen["x"], 0))
+    np.testing.assert_allclose(seen["gradient"], np.where(kept, 8 * seen["x"], 0))
+    assert np.abs(seen["mean"] / seen["x"] - 1).max() < 0.5
+
+
+def test_the_picture_at_a_glance_is_of_a_trained_network(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = run("dropout_at_a_glance", "--out", str(tmp_path / "x.png"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"

@@ -2,36 +2,46 @@
 
     python -m examples.lab                     # the experiments, and what they said last
     python -m examples.lab run NAME --quick    # one of them, in a minute or so
-    python -m examples.lab run all --full      # all of them, an hour or so: says how long, goes on
+    python -m examples.lab run all --full      # all of them, hours: says how long, goes on
     python -m examples.lab report              # report.html and report.md of all results so far
-    python -m examples.lab publish             # docs/laboratory.md and the verdicts in the READMEs
+    python -m examples.lab publish             # docs/laboratory.md, its table, verdicts in READMEs
+    python -m examples.lab recompute           # the same, from the published table alone
+    python -m examples.lab pilot epochs=50     # a look at settings, on validation images alone
 
-An experiment is a file here that ends in ``EXPERIMENT = Experiment(...)``: the claim, the criterion
-for its verdict (fixed before there is data), the runs it needs, how to judge and how to draw them.
-`EXPERIMENTS` lists the files; `frame` says what an experiment is; `execute` runs it; `progress`
-knows how long that takes; `report` and `publish` write what came out.
+An experiment is a file here that ends in ``EXPERIMENT = Experiment(...)``: the claim, the runs it
+needs, the numbers it keeps of each, its effects and its figure. `EXPERIMENTS` lists the files;
+`frame` says what an experiment is; `criteria` what was fixed before there was data; `identity`
+what a result depends on. `training` and `probes` do the computing; `execute`, `workers` and
+`storage` see that it is done once and kept. `table` is what gets published; `statistics` and
+`verdicts` read it; `report` and `publish` write what comes out.
 """
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-from examples.lab.frame import Experiment
+if TYPE_CHECKING:
+    from examples.lab.frame import Experiment
 
 #: the modules, in the order of the report
 EXPERIMENTS = [
     "with_without",
     "stability",
-    "sweep",
     "regimes",
+    "sweep",
     "activations",
-    "ensemble",
+    "coadaptation",
+    "averaging",
     "weight_decay",
-    "tikhonov",
     "width",
     "robustness",
     "variants",
     "normal_noise",
+    "tikhonov",
+    "calibration",
+    "schedule",
+    "inputs",
 ]
 
 
@@ -43,4 +53,5 @@ def load(name: str) -> Experiment:
     """
     if name not in EXPERIMENTS:
         raise KeyError(f"no experiment {name!r}: choose from {', '.join(EXPERIMENTS)}")
-    return importlib.import_module(f"examples.lab.{name}").EXPERIMENT
+    experiment: Experiment = importlib.import_module(f"examples.lab.{name}").EXPERIMENT
+    return experiment

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-VERDICTS = ("supported", "not supported", "refuted", "depends")
+from examples.lab import identity, images
+from examples.lab.table import BROKEN, Row, Table, rounded
+
+if TYPE_CHECKING:  # a worker that trains needs no statistics
+    from examples.lab.verdicts import Effect
 
 
 @dataclass(frozen=True)
@@ -18,44 +22,73 @@ class Run:
 
     Attributes:
         function: where it is, ``"module:name"``: a function of the settings that returns what JSON
-            can hold, and depends on nothing else.
+            can hold, and depends on nothing that `identity` does not hold.
         settings: its arguments by name: numbers, strings, lists of these.
+        data: the SHA-256 of the images that it reads, see `images.found`; "" for none.
     """
 
     function: str
     settings: Mapping[str, Any] = field(hash=False)
+    data: str = ""
 
-    @property
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        return identity.of_run(self.function, self.settings, self.data)
+
+    @functools.cached_property
     def key(self) -> str:
         """A name for the run's file: equal for equal runs, different for different ones."""
-        text = json.dumps([self.function, dict(self.settings)], sort_keys=True)
+        text = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def perform(self) -> Any:
-        """Do the computation."""
-        module, _, name = self.function.partition(":")
-        return getattr(importlib.import_module(module), name)(**self.settings)
+        """Do the computation.
+
+        Raises:
+            ValueError: the images here are not those that the run is about.
+        """
+        with images.asked(self.data):
+            return identity.function(self.function)(**self.settings)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done: a quick look, or enough to conclude from.
+    """How much is done, and on which images: a quick look, or enough to conclude from.
 
     Attributes:
         full: False for the quick look.
-        seeds: how many seeds each arm of an experiment is run with.
+        data: the SHA-256 of the images.
+        seeds: how many seeds each arm is run with, instead of those that the criteria ask for.
+        device: where networks are trained.
     """
 
     full: bool
-    seeds: int
+    data: str = ""
+    seeds: int | None = None
+    device: str = "cpu"
 
     def pick(self, quick: Any, full: Any) -> Any:
         """Return what applies at this scale."""
         return full if self.full else quick
 
+    def pairs(self, full: int, quick: int = 6) -> range:
+        """Return the seeds of an arm: as many as asked for, or as its criterion has."""
+        return range(self.seeds or self.pick(quick, full))
+
+    def train(self, seeds: Iterable[int], **settings: Any) -> list[Run]:
+        """Return trainings that differ in their seeds alone."""
+        if self.device != "cpu":
+            settings["device"] = self.device
+        name = "examples.lab.training:train"
+        return [Run(name, {**settings, "seed": seed}, self.data) for seed in seeds]
+
+
+Arms = dict[str, list[Run]]  # runs by the name of their arm, in the order of their seeds
+
 
 class Results:
-    """What the runs of an experiment returned."""
+    """What runs returned."""
 
     def __init__(self, by_key: Mapping[str, Any]) -> None:
         self._by_key = by_key
@@ -66,61 +99,76 @@ class Results:
     def __contains__(self, run: Run) -> bool:
         return run.key in self._by_key
 
-    def each(self, runs: Iterable[Run], measure: Callable[[Any], float]) -> list[float]:
-        """Return a measure of each run's result."""
-        return [measure(self[run]) for run in runs]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What the data say about a claim.
-
-    Attributes:
-        verdict: one of `VERDICTS`.
-        summary: a sentence or two with the effect, its interval and the number of seeds.
-        table: rows of numbers behind it, each a dictionary by column.
-    """
-
-    verdict: str
-    summary: str
-    table: list[dict[str, Any]]
-
-    def __post_init__(self) -> None:
-        if self.verdict not in VERDICTS:
-            raise ValueError(f"a verdict is one of {VERDICTS}, got {self.verdict!r}")
-
 
 @dataclass(frozen=True)
 class Experiment:
     """A claim and how it is settled.
 
+    A result is first boiled down to a few numbers, the rows of the published table. Effects, the
+    figure and all that is said come from these rows alone.
+
     Attributes:
+        name: of its module, and of its rows in the table.
         title: a few words.
         claim: what is claimed, in a sentence.
         source: who claims it.
         settings: what is run, in words.
-        criterion: when the claim counts as supported, refuted, ...; fixed before there is data.
-        runs: the runs needed at a scale.
-        judge: (results, scale, level) -> the finding; ``level`` is the confidence of its intervals,
-            at full scale set so that all intervals of the laboratory hold together with 95 %.
-        draw: (results, scale, matplotlib figure) draws what is seen.
+        arms: the runs needed at a scale.
+        measures: (arm, result) -> the numbers of a run that are published, by name.
+        details: (table) -> rows of numbers behind it, each a dictionary by column.
+        draw: (table, matplotlib figure) draws what is seen.
+        effects: (table) -> the effects that the verdict rests on, each positive if as claimed; None
+            for what is reported with intervals and without a verdict.
         then: (results, scale) -> runs that hang on the results of the first ones, if any. It is
             also asked with no results, for runs that cost as much.
-        comparisons: how many intervals the verdict rests on.
+        across: (results, arms) -> rows that no single run gives.
+        gate: (table) -> what must hold for the claim to be asked at all; "" if it does.
     """
 
+    name: str
     title: str
     claim: str
     source: str
     settings: str
-    criterion: str
-    runs: Callable[[Scale], list[Run]]
-    judge: Callable[[Results, Scale, float], Finding]
-    draw: Callable[[Results, Scale, Any], None]
-    then: Callable[[Results, Scale], list[Run]] | None = None
-    comparisons: int = 1
+    arms: Callable[[Scale], Arms]
+    measures: Callable[[str, Any], Mapping[str, Any]]
+    details: Callable[[Table], list[dict[str, Any]]]
+    draw: Callable[[Table, Any], None]
+    effects: Callable[[Table], list[Effect]] | None = None
+    then: Callable[[Results, Scale], Arms] | None = None
+    across: Callable[[Results, Arms], list[Row]] | None = None
+    gate: Callable[[Table], str] | None = None
 
-    def all_runs(self, scale: Scale, results: Results | None = None) -> list[Run]:
+    def all_arms(self, scale: Scale, results: Results | None = None) -> Arms:
         """Return the runs of both stages; without results, as many as there will be."""
-        later = self.then(results or Results({}), scale) if self.then else []
-        return self.runs(scale) + later
+        later = self.then(results or Results({}), scale) if self.then else {}
+        return {**self.arms(scale), **later}
+
+    def rows(self, results: Results, scale: Scale) -> list[Row]:
+        """Return the rows of the published table.
+
+        A run whose loss stopped being finite has nothing that a probe would have found: it has a
+        row that says so instead, and its pair is left out of what is compared.
+        """
+        arms = self.all_arms(scale, results)
+        found = [
+            Row(self.name, arm, str(run.settings["seed"]), measure, as_numbers(value))
+            for arm, runs in arms.items()
+            for run in runs
+            for measure, value in self._measures(arm, results[run]).items()
+        ]
+        return found + (self.across(results, arms) if self.across else [])
+
+    def _measures(self, arm: str, result: Any) -> Mapping[str, Any]:
+        try:
+            return self.measures(arm, result)
+        except KeyError:
+            if not isinstance(result, dict) or result.get("broke_down") is None:
+                raise
+            return {BROKEN: result["broke_down"]}
+
+
+def as_numbers(value: Any) -> tuple[float, ...]:
+    """Return a number, or a list of numbers, as a tuple of floats, with the digits published."""
+    many: Sequence[Any] = value if isinstance(value, Sequence) else [value]
+    return tuple(float(rounded(float(v))) for v in many)

@@ -1,132 +1,96 @@
-"""Experiment 12: the slip in copies of the chapter, normal noise where uniform noise is meant.
-
-``(torch.randn(X.shape) > p)`` drops with probability Φ(p): 57.9 % for 0.2 and 69.1 % for 0.5, and
-scales as if it were p, so that activations shrink in training by factors of 0.53 and 0.62.
-"""
+"""Experiment 12: the slip in copies of the chapter, normal noise where uniform noise is meant."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-import minigrad
-from examples.lab.frame import Experiment, Finding, Results, Run, Scale
-from examples.lab.statistics import paired, verdict
-from examples.lab.training import CHAPTER_EPOCHS, chapter, curves, final, streams, trained
-from minigrad import Generator, Tensor, nn
-from models import dropout_layer, init_weights
+from examples.lab import common, figures
+from examples.lab.common import RATES, WITH
+from examples.lab.frame import Arms, Experiment, Scale
+from examples.lab.statistics import differences, signed_rank
+from examples.lab.table import Table
+from examples.lab.training import final
+from examples.lab.verdicts import Effect, paired
 
-LAST = 5  # epochs that are averaged
-ARMS = {"uniform noise": "#0072B2", "normal noise": "#D55E00"}
-
-
-class FromScratch(nn.Module):
-    """The chapter's layer as a module, with either kind of noise."""
-
-    def __init__(self, p: float, noise: str, generator: Generator) -> None:
-        super().__init__()
-        self.p, self.noise, self.generator = p, noise, generator
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        if self.noise == "uniform noise":
-            return dropout_layer(x, self.p, self.generator)
-        mask = (minigrad.randn(x.shape, generator=self.generator) > self.p).float()
-        return mask * x / (1 - self.p)
+END, LAST = 10, 5  # the chapter's last epoch, and epochs that are averaged
+RIGHT, SLIP, DROPPED = "uniform noise", "normal noise", "uniform noise that drops as much"
+AS_MUCH = [0.579260, 0.691462]  # what the slip drops: Φ(.2) and Φ(.5)
 
 
-def slip(
-    noise: str, seed: int, dropout: Sequence[float] = (0.2, 0.5), **settings: Any
-) -> dict[str, Any]:
-    """Train the chapter's network with either noise; return accuracies over the epochs."""
-    weights, _, masks = streams(seed)
-    layers: list[nn.Module] = [nn.Flatten()]
-    with minigrad.fork_rng():
-        minigrad.random.set_rng_state(weights.get_state())
-        for inputs, p in zip((784, 256), dropout, strict=True):
-            layers += [nn.Linear(inputs, 256), nn.ReLU(), FromScratch(p, noise, masks)]
-        net = nn.Sequential(*layers, nn.Linear(256, 10)).apply(init_weights)
-    _, history, broke_down = trained(seed, net=net, **settings)
-    measures = {name: getattr(history, name) for name in vars(history) if name != "seconds"}
-    return {**measures, "broke_down": broke_down}
+def arms(scale: Scale) -> Arms:
+    """Return the slip, the right layer (experiment 1's runs), and one that drops as much."""
+    seeds, fixed = common.pairs_of("normal_noise", scale), common.chapter(scale)
+    short = {**fixed, "epochs": END}
+    return {
+        RIGHT: scale.train(seeds, dropout=RATES[WITH], **fixed),
+        SLIP: scale.train(seeds, dropout=RATES[WITH], noise="normal noise", **short),
+        DROPPED: scale.train(seeds, dropout=AS_MUCH, **short),
+    }
 
 
-def arm(noise: str, scale: Scale) -> list[Run]:
-    """Return an arm's runs."""
-    fixed = {**chapter(scale), "epochs": CHAPTER_EPOCHS, "noise": noise}
-    function = "examples.lab.normal_noise:slip"
-    return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
+def measures(arm: str, result: Any) -> dict[str, Any]:
+    """Return accuracies and losses over the last epochs of the chapter."""
+    wanted = {"test": "test_acc", "test NLL": "test_nll", "train": "train_acc"}
+    return {name: final(result, curve, LAST, END) for name, curve in wanted.items()}
 
 
-def runs(scale: Scale) -> list[Run]:
-    """Return both arms."""
-    return [run for noise in ARMS for run in arm(noise, scale)]
+def effects(table: Table) -> list[Effect]:
+    """Return what the slip costs."""
+    return [paired("", "normal_noise", *table.pairs(RIGHT, SLIP, "test"))]
 
 
-def judge(results: Results, scale: Scale, level: float) -> Finding:
-    """Compare test accuracy, pair by pair."""
-    table, intervals = [], {}
-    for measure, words in (
-        ("test_acc", "test accuracy"),
-        ("test_loss", "test loss"),
-        ("train_acc_eval", "train accuracy, noise off"),
-        ("train_acc", "train accuracy, noise on"),
-        ("train_loss", "train loss, noise on"),
+def details(table: Table) -> list[dict[str, Any]]:
+    """Return the cost, and its two parts: dropping too much, and scaling wrongly."""
+    rows = []
+    for a, b, words in (
+        (RIGHT, SLIP, "the slip: uniform minus normal noise"),
+        (RIGHT, DROPPED, "part 1, dropping too much: minus uniform noise at .579/.691"),
+        (DROPPED, SLIP, "part 2, the wrong scale: that minus normal noise"),
     ):
-        last = [results.each(arm(noise, scale), final(measure, LAST)) for noise in ARMS]
-        right, wrong = np.array(last)[:, np.isfinite(last).all(axis=0)]
-        intervals[measure] = paired(right, wrong, level)
-        row: dict[str, Any] = {f"mean of the last {LAST} epochs": words}
-        row |= {noise: float(np.mean(v)) for noise, v in zip(ARMS, (right, wrong), strict=True)}
-        table.append({**row, "uniform minus normal": intervals[measure].text(digits=4)})
-    lost = intervals["test_acc"]
-    summary = (
-        f"uniform minus normal noise: test accuracy {lost.text(100, 'points')} seeds; "
-        f"test loss {intervals['test_loss'].text()}"
-    )
-    return Finding(verdict(lost, +1), summary, table)
+        row: dict[str, Any] = {"what is compared (95 %)": words}
+        for measure, name, scale, unit in (
+            ("test", "test accuracy", 100, "points"),
+            ("test NLL", "test loss", 1, "nats"),
+            ("train", "train accuracy, noise off", 100, "points"),
+        ):
+            x, y = table.pairs(a, b, measure)
+            d = -differences(-x, -y) if measure == "test NLL" else differences(x, y)
+            row[name] = signed_rank(d).text(scale, unit)
+        rows.append(row)
+    return rows
 
 
-def draw(results: Results, scale: Scale, figure: Any) -> None:
-    """Draw train loss, test loss and test accuracy over the epochs."""
-    panels = figure.subplots(1, 3)
-    for panel, (measure, words) in zip(
-        panels,
-        (
-            ("train_loss", "train loss, noise on"),
-            ("test_loss", "test loss, noise off"),
-            ("test_acc", "test accuracy"),
-        ),
-        strict=True,
+def draw(table: Table, figure: Any) -> None:
+    """Draw each seed's accuracy and loss in the three arms."""
+    panels = figure.subplots(1, 2)
+    found = (RIGHT, DROPPED, SLIP)
+    for panel, (measure, words, scale) in zip(
+        panels, (("test", "test accuracy, %", 100), ("test NLL", "test loss", 1)), strict=True
     ):
-        for noise, color in ARMS.items():
-            values = curves(results, arm(noise, scale), measure)
-            epochs = range(1, values.shape[1] + 1)
-            panel.plot(epochs, values.T, color=color, alpha=0.3, lw=0.8)
-            panel.plot(epochs, np.nanmean(values, axis=0), color=color, lw=2, label=noise)
-        panel.set(xlabel="epoch", ylabel=words)
-    for panel in panels[:2]:
-        panel.set_yscale("log")
-        panel.yaxis.set_minor_formatter("{x:g}")
-        panel.yaxis.set_major_formatter("{x:g}")
-    panels[2].set_ylim(0.5, 0.9)
-    panels[2].legend(loc="lower right")
+        values = np.array([table.one(arm, measure) for arm in found]) * scale
+        values[~np.isfinite(values)] = np.nan
+        panel.plot(range(3), values, "o-", color=figures.FOURTH, ms=3, lw=0.7)
+        panel.plot(range(3), np.nanmedian(values, axis=1), "s", color="black", ms=7)
+        panel.set_xticks(range(3), ["uniform", "uniform,\nsame rate", "normal"])
+        panel.set_ylabel(f"{words}; squares: medians")
+        panel.margins(x=0.1)
 
 
 EXPERIMENT = Experiment(
+    name="normal_noise",
     title="The slip with randn",
     claim="Normal noise where uniform noise is meant costs test accuracy.",
     source="copies of the chapter's code with torch.randn in dropout_layer",
-    settings="784-256-256-10 at the chapter's settings, the layer from scratch with either noise.",
-    criterion=(
-        "The paired difference in test accuracy, uniform minus normal, averaged over the last "
-        f"{LAST} epochs: supported if its interval lies above 0, refuted if below, else not "
-        "supported."
+    settings=(
+        "784-256-256-10 at the chapter's settings, 10 epochs, with either noise; the slip drops "
+        "57.9 and 69.1 % and scales as for 20 and 50 %, so a third arm drops as much and scales "
+        "rightly."
     ),
-    runs=runs,
-    judge=judge,
+    arms=arms,
+    measures=measures,
+    details=details,
     draw=draw,
+    effects=effects,
 )

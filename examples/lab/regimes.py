@@ -1,4 +1,4 @@
-"""Experiment 4: how much data there has to be for dropout to help, when training is long."""
+"""Experiment 4: where dropout helps. The gain over the size of the data, each trained to fit."""
 
 from __future__ import annotations
 
@@ -6,113 +6,121 @@ from typing import Any
 
 import numpy as np
 
-from examples.lab.frame import Experiment, Finding, Results, Run, Scale
-from examples.lab.statistics import Interval, paired, together, verdict
-from examples.lab.training import TRAIN, curves, final, settled
-from examples.lab.with_without import ARMS, COLORS
+from examples.lab import common, figures
+from examples.lab.common import RATES, WITH, WITHOUT
+from examples.lab.criteria import CRITERIA
+from examples.lab.frame import Arms, Experiment, Results, Scale
+from examples.lab.statistics import differences, signed_rank
+from examples.lab.table import Row, Table
+from examples.lab.training import final
+from examples.lab.verdicts import Effect, paired
 
-#: training images (0 stands for all): batch size and epochs, many enough to overfit
-SIZES = {
-    100: (10, 100),
-    500: (16, 100),
-    1_000: (32, 100),
-    5_000: (64, 50),
-    10_000: (64, 40),
-    0: (256, 20),
-}
-SHOWN = 1_000  # the size whose curves are drawn
+FIT = 0.995  # train accuracy of the control for which the lengths were chosen, on validation images
+SIZES = ("1,000", "10,000", "all")
 
 
-def sizes(scale: Scale) -> list[int]:
-    """Return the numbers of training images; 0 stands for all."""
-    return scale.pick([100, 1_000], list(SIZES))
-
-
-def arm(name: str, size: int, scale: Scale) -> list[Run]:
-    """Return an arm's runs: every size is trained until little changes any more."""
-    batch, epochs = SIZES[size]
-    fixed = {**settled(scale), "dropout": ARMS[name], "train_size": size, "batch_size": batch}
-    fixed["epochs"] = scale.pick(30, epochs)
-    return [Run(TRAIN, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
-
-
-def runs(scale: Scale) -> list[Run]:
-    """Return both arms at every size."""
-    return [run for size in sizes(scale) for name in ARMS for run in arm(name, size, scale)]
-
-
-def gains(results: Results, scale: Scale, level: float) -> dict[int, Interval]:
-    """Return the paired gain in test accuracy by dropout at every size."""
-    found = {}
-    for size in sizes(scale):
-        dropout, without = (results.each(arm(n, size, scale), final("test_acc")) for n in ARMS)
-        found[size] = paired(dropout, without, level)
-    return found
-
-
-def judge(results: Results, scale: Scale, level: float) -> Finding:
-    """Sort the sizes into those where dropout helps, harms, or cannot be told to do either."""
-    found = gains(results, scale, level)
-    table = []
-    for size, gain in found.items():
-        row: dict[str, Any] = {"training images": f"{size or 60_000:,}"}
-        for measure, words in (("train_acc_eval", "train"), ("test_acc", "test")):
-            for name in ARMS:
-                values = results.each(arm(name, size, scale), final(measure))
-                row[f"{words} accuracy {name}"] = float(np.mean(values))
-        table.append({**row, "gain in test accuracy": gain.text(100, "points")})
-    names = {size: f"{size or 60_000:,}" for size in found}
-    helps = [names[size] for size, gain in found.items() if gain.low > 0]
-    harms = [names[size] for size, gain in found.items() if gain.high < 0]
-    best = max(found, key=lambda size: found[size].estimate)
-    summary = (
-        f"of {len(found)} sizes it helps at {' and '.join(helps) or 'none'} and harms at "
-        f"{' and '.join(harms) or 'none'}; the largest gain, {found[best].text(100, 'points')} "
-        f"seeds, at {names[best]} training images"
+def recipes(scale: Scale) -> dict[str, tuple[range, dict[str, Any]]]:
+    """Return seeds and settings of each size."""
+    middle = {"size": 10_000, "epochs": 100, "batch_size": 64, "every": 20}
+    whole = {"size": 0, "epochs": 70, "batch_size": 32, "every": 14}
+    batch = {"batch_size": 64}
+    quick = (
+        {"size": 2_000, "epochs": 6, "every": 3, **batch},
+        {"size": 4_000, "epochs": 4, "every": 2, **batch},
     )
-    return Finding(together(verdict(gain, +1) for gain in found.values()), summary, table)
+    fixed = common.small(scale)
+    each = [fixed, *({**fixed, **s} for s in scale.pick(quick, (middle, whole)))]
+    pairs = CRITERIA["regimes"].pairs
+    return {
+        name: (scale.pairs(n), recipe) for name, n, recipe in zip(SIZES, pairs, each, strict=True)
+    }
 
 
-def draw(results: Results, scale: Scale, figure: Any) -> None:
-    """Draw the gain over the number of images, and one size's curves over the epochs."""
-    left, right = figure.subplots(1, 2)
-    found = gains(results, scale, 0.95)
-    x = [size or 60_000 for size in found]
-    y = np.array([[g.estimate, g.low, g.high] for g in found.values()]) * 100
-    left.axhline(0, color="0.6", linewidth=1)
-    bars = [y[:, 0] - y[:, 1], y[:, 2] - y[:, 0]]
-    left.errorbar(x, y[:, 0], bars, fmt="o", color="#0072B2", capsize=3)
-    left.set_xscale("log")
-    left.set_xticks(x, [f"{n:,}" for n in x], rotation=30, fontsize="small")
-    left.minorticks_off()
-    left.set(xlabel="training images", ylabel="gain by dropout, points (each 95 %)")
-    for name in ARMS:
-        for measure, style, words in (("train_acc_eval", ":", "train"), ("test_acc", "-", "test")):
-            mean = np.nanmean(curves(results, arm(name, SHOWN, scale), measure), axis=0)
-            epochs = range(1, len(mean) + 1)
-            right.plot(epochs, mean, style, color=COLORS[name], label=f"{words}, {name}")
-    right.set(xlabel="epoch", ylabel="accuracy, noise off, mean", ylim=(0.5, 1.01))
-    right.set_title(f"{SHOWN:,} training images")
-    right.legend(loc="lower right")
+def arms(scale: Scale) -> Arms:
+    """Return both arms at each size."""
+    return {
+        f"{arm}, {size}": scale.train(seeds, dropout=rates, **recipe)
+        for size, (seeds, recipe) in recipes(scale).items()
+        for arm, rates in RATES.items()
+    }
+
+
+def measures(arm: str, result: Any) -> dict[str, Any]:
+    """Return the accuracies at the end, and at the best of the epochs that were measured."""
+    best = max(result.get("test_acc", []), default=-np.inf)
+    return {
+        "right": common.accuracy_of(result),
+        "best": best,
+        "train": final(result, "train_acc"),
+    }
+
+
+def across(results: Results, found: Arms) -> list[Row]:
+    """Return the rows about all images, of each size."""
+    pairs = [(f"{WITH}, {size}", f"{WITHOUT}, {size}") for size in SIZES]
+    return common.image_rows("regimes", *pairs)(results, found)
+
+
+def effects(table: Table) -> list[Effect]:
+    """Return the gain at each size."""
+    return [
+        paired(size, "regimes", *table.pairs(f"{WITH}, {size}", f"{WITHOUT}, {size}", "right"), i)
+        for i, size in enumerate(SIZES)
+    ]
+
+
+def details(table: Table) -> list[dict[str, Any]]:
+    """Return the gain and the fit at each size."""
+    rows: list[dict[str, Any]] = []
+    for size in SIZES:
+        a, b = f"{WITH}, {size}", f"{WITHOUT}, {size}"
+        gain, best = (
+            signed_rank(differences(*table.pairs(a, b, m))).text(100, "points")
+            for m in ("right", "best")
+        )
+        rows.append(
+            {
+                "training images": size,
+                "train accuracy without": common.shown(np.median(table.one(b, "train"))),
+                "train accuracy with": common.shown(np.median(table.one(a, "train"))),
+                "test accuracy without": common.shown(np.median(table.one(b, "right"))),
+                "gain (95 %)": gain,
+                "gain over images too": common.over_images(table, f"{a} − {b}"),
+                "gain at each arm's best measured epoch": best,
+            }
+        )
+    return rows
+
+
+def draw(table: Table, figure: Any) -> None:
+    """Draw the gain at each size, with how well the control fits."""
+    found = effects(table)
+    fits = {s: 100 * np.median(table.one(f"{WITHOUT}, {s}", "train")) for s in SIZES}
+    names = [f"{size} images\n(control fits {fits[size]:.1f} %)" for size in SIZES]
+    panel = figure.subplots()
+    for row, size in enumerate(SIZES):
+        d = differences(*table.pairs(f"{WITH}, {size}", f"{WITHOUT}, {size}", "right"))
+        finite = d[np.isfinite(d)] * 100
+        panel.plot(finite, np.full(len(finite), row + 0.25), "|", color=figures.WITH, ms=8)
+    figures.effects(panel, found, names)
+    panel.set_xlabel("gain in test accuracy, points (95 %); grey: below what counts")
 
 
 EXPERIMENT = Experiment(
+    name="regimes",
     title="Where dropout helps",
-    claim="Trained long enough, dropout raises test accuracy, whatever the size of the data.",
+    claim="Trained until it fits, a network gains by dropout, whatever the size of the data.",
     source="d2l.ai, Dropout; Srivastava et al., 2014, figure 10",
     settings=(
-        "784-256-256-10, dropout .2/.5 against none, learning rate falling from 0.2 to 0 along a "
-        "cosine. Training images, batch size and epochs: "
-        + "; ".join(f"{n or 60_000:,}, {b}, {e}" for n, (b, e) in SIZES.items())
-        + "."
+        "784-256-256-10, dropout .2/.5 against none; a random choice of images for each seed, the "
+        "same in both arms; learning rate falling from 0.2 to 0: 100 epochs of 1,000 images in "
+        "batches of 16, 100 of 10,000 in batches of 64, 70 of all in batches of 32. Lengths were "
+        f"chosen on validation images, such that the control's train accuracy reaches {FIT}."
     ),
-    criterion=(
-        "The paired gain in test accuracy at each size. Supported if every interval lies above 0, "
-        "depends (on the size) if some do, refuted if some lie below and none above, else not "
-        "supported."
-    ),
-    runs=runs,
-    judge=judge,
+    arms=arms,
+    measures=measures,
+    details=details,
     draw=draw,
-    comparisons=len(SIZES),
+    effects=effects,
+    across=across,
 )

@@ -1,136 +1,99 @@
-"""Experiment 7: dropout, weight decay, both; and whether dropout shrinks the weights."""
+"""Experiment 7: dropout and weight decay: whether dropout shrinks the weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from examples.lab.frame import Experiment, Finding, Results, Run, Scale
-from examples.lab.statistics import paired, verdict
-from examples.lab.training import curves, settled, trained
+from examples.lab import common, figures
+from examples.lab.common import WITH, WITHOUT
+from examples.lab.frame import Arms, Experiment, Scale
+from examples.lab.statistics import differences, signed_rank
+from examples.lab.table import Table
+from examples.lab.verdicts import Effect, paired
 
 DECAY = 1e-3
-ARMS = {
-    "neither": ([0.0, 0.0], 0.0),
-    "dropout": ([0.2, 0.5], 0.0),
-    "weight decay": ([0.0, 0.0], DECAY),
-    "both": ([0.2, 0.5], DECAY),
-}
-COLORS = {
-    "neither": "#999999",
-    "dropout": "#0072B2",
-    "weight decay": "#D55E00",
-    "both": "#009E73",
-}
+DECAYED, BOTH = "weight decay", "both"
+LAYERS = ("first", "second", "third")
 
 
-STYLES = {"neither": ":", "dropout": "-", "weight decay": "--", "both": "-."}
+def arms(scale: Scale) -> Arms:
+    """Return the settled training's arms, and two with weight decay."""
+    fixed = {**common.settled(scale), "probes": ["weights"], "weight_decay": DECAY}
+    seeds = scale.pairs(10, quick=2)
+    return {
+        **common.settled_arms(scale),
+        DECAYED: scale.train(seeds, dropout=common.RATES[WITHOUT], **fixed),
+        BOTH: scale.train(seeds, dropout=common.RATES[WITH], **fixed),
+    }
 
 
-def norms(**settings: Any) -> dict[str, Any]:
-    """Train, and measure the weights after each epoch.
-
-    Returns:
-        ``norm``: the Frobenius norm of all three weight matrices together; ``unit``: the mean norm
-        of a hidden unit's incoming weights; ``participation``: (Σw²)²/Σw⁴ over a unit's incoming
-        weights, the number of inputs that it relies on, averaged; ``test_acc``: all lists with an
-        entry for each epoch.
-    """
-    measures: dict[str, list[float]] = {"norm": [], "unit": [], "participation": []}
-
-    def measure(net: Any) -> None:
-        state = net.state_dict()
-        matrices = [state[f"{i}.weight"].numpy().astype(np.float64) for i in (1, 4, 7)]
-        squares = [(w**2).sum(axis=1) for w in matrices]
-        fourths = [(w**4).sum(axis=1) for w in matrices]
-        measures["norm"].append(float(np.sqrt(sum(s.sum() for s in squares))))
-        measures["unit"].append(float(np.sqrt(np.concatenate(squares[:2])).mean()))
-        shares = [s**2 / f for s, f in zip(squares[:1], fourths[:1], strict=True)]
-        measures["participation"].append(float(np.concatenate(shares).mean()))
-
-    _, history, _ = trained(each_epoch=measure, **settings)
-    return {**measures, "test_acc": history.test_acc}
+def measures(arm: str, result: Any) -> dict[str, Any]:
+    """Return norms, and the accuracy."""
+    found = result["weights"]
+    return {
+        "log norm": found["log norm"],
+        "layers": found["layers"],
+        "participation": found["participation"],
+        "right": common.accuracy_of(result),
+    }
 
 
-def arm(name: str, scale: Scale) -> list[Run]:
-    """Return an arm's runs."""
-    dropout, decay = ARMS[name]
-    fixed = {"dropout": dropout, "weight_decay": decay, **settled(scale)}
-    function = "examples.lab.weight_decay:norms"
-    return [Run(function, {**fixed, "seed": seed}) for seed in range(scale.seeds)]
+def effects(table: Table) -> list[Effect]:
+    """Return by how much the logarithm of the norm is smaller with dropout."""
+    without, with_ = table.pairs(WITHOUT, WITH, "log norm")
+    return [paired("", "weight_decay", without, with_)]
 
 
-def runs(scale: Scale) -> list[Run]:
-    """Return all four arms."""
-    return [run for name in ARMS for run in arm(name, scale)]
-
-
-def judge(results: Results, scale: Scale, level: float) -> Finding:
-    """Compare the norm of the weights with dropout and with neither, pair by pair."""
-    table = []
-    values: dict[tuple[str, str], list[float]] = {}
-    for name in ARMS:
-        row: dict[str, Any] = {"arm": name}
-        for measure, words in (
-            ("norm", "norm of all weights"),
-            ("unit", "norm of a unit's weights"),
-            ("participation", "inputs a unit relies on, of 784"),
-            ("test_acc", "test accuracy"),
+def details(table: Table) -> list[dict[str, Any]]:
+    """Return each arm against neither."""
+    rows = []
+    for arm in (WITH, DECAYED, BOTH):
+        row: dict[str, Any] = {"arm, minus neither (95 %)": arm}
+        for measure, words, scale, unit in (
+            ("log norm", "logarithm of the norm", 100, "hundredths"),
+            ("participation", "inputs a unit relies on, of 784", 1, ""),
+            ("right", "test accuracy", 100, "points"),
         ):
-            values[name, measure] = [results[run][measure][-1] for run in arm(name, scale)]
-            row[words] = float(np.mean(values[name, measure]))
-        if name != "neither":
-            gain = paired(values[name, "test_acc"], values["neither", "test_acc"], level)
-            row["test accuracy minus neither"] = gain.text(100, "points")
-        else:
-            row["test accuracy minus neither"] = "–"
-        table.append(row)
-    logs = {name: list(np.log(values[name, "norm"])) for name in ARMS}
-    ratio = paired(logs["dropout"], logs["neither"], level)
-    decayed = paired(logs["weight decay"], logs["neither"], level)
-    summary = (
-        f"dropout changes the logarithm of the norm by {ratio.text(100, 'hundredths')} seeds; "
-        f"weight decay of {DECAY} by {decayed.text(100, 'hundredths')}"
-    )
-    return Finding(verdict(ratio, -1), summary, table)
+            a, b = table.pairs(arm, WITHOUT, measure)
+            row[words] = signed_rank(differences(a, b)).text(scale, unit)
+        row["over images too"] = common.over_images(table, f"{arm} − {WITHOUT}")
+        rows.append(row)
+    return rows
 
 
-def draw(results: Results, scale: Scale, figure: Any) -> None:
-    """Draw norm and participation over the epochs."""
-    panels = figure.subplots(1, 3)
-    for panel, (measure, words) in zip(
-        panels,
-        (
-            ("norm", "Frobenius norm of all weights"),
-            ("participation", "inputs a unit relies on, of 784"),
-            ("test_acc", "test accuracy"),
-        ),
-        strict=True,
-    ):
-        for name in ARMS:
-            mean = np.nanmean(curves(results, arm(name, scale), measure), axis=0)
-            panel.plot(
-                range(1, len(mean) + 1), mean, color=COLORS[name], ls=STYLES[name], label=name
-            )
-        panel.set(xlabel="epoch", title=words)
-    panels[0].legend()
+def draw(table: Table, figure: Any) -> None:
+    """Draw the ratio of the norms, with dropout or weight decay over neither, layer by layer."""
+    panel = figure.subplots()
+    panel.axvline(1, color="0.4", lw=1)
+    place, ticks, names = 0.0, [], []
+    for layer, words in enumerate(LAYERS):
+        for arm, color in ((WITH, figures.WITH), (DECAYED, figures.WITHOUT)):
+            a, b = table.pairs(arm, WITHOUT, "layers", layer)
+            panel.plot(a / b, [place] * len(a), "|", color=color, ms=9)
+            figures.interval(panel, place + 0.25, signed_rank(a / b))
+            ticks.append(place)
+            names.append(f"{words} matrix, {arm}")
+            place += 1
+        place += 0.4
+    panel.set_yticks(ticks, names)
+    panel.set_ylim(place - 0.3, -0.7)
+    panel.set_xlabel("norm over that with neither; ticks: seeds; black: 95 %")
 
 
 EXPERIMENT = Experiment(
+    name="weight_decay",
     title="Dropout and weight decay",
     claim="Dropout shrinks the weights, as weight decay does.",
     source="A. Ng's lectures as the chapter quotes them; d2l.ai, Dropout, exercise 5",
     settings=(
-        "784-256-256-10 with dropout .2/.5, with weight decay of 0.001, with both, with neither; "
-        "first 10,000 images, 25 epochs in batches of 64, learning rate falling from 0.2 to 0."
+        "784-256-256-10 with dropout .2/.5 and with none, and with weight decay of 0.001 (10 "
+        "seeds); a random 10,000 images for each seed, 25 epochs in batches of 64, learning rate "
+        "falling from 0.2 to 0."
     ),
-    criterion=(
-        "The paired difference in the logarithm of the Frobenius norm of all weights, dropout "
-        "against neither: supported if its interval lies below 0, refuted if above, else not "
-        "supported."
-    ),
-    runs=runs,
-    judge=judge,
+    arms=arms,
+    measures=measures,
+    details=details,
     draw=draw,
+    effects=effects,
+    across=common.image_rows("weight_decay", *((arm, WITHOUT) for arm in (WITH, DECAYED, BOTH))),
 )
