@@ -25,7 +25,7 @@ from typing import Any
 from examples.audit import page
 from minigrad.testing.laws import LAWS
 from minigrad.testing.statistics import Budget
-from minigrad.testing.verdicts import judge_all
+from minigrad.testing.verdicts import check_usage, judge_all
 
 FOLDER = Path("docs/audit")
 KERAS = ("keras-jax", "keras-tensorflow", "keras-torch")
@@ -74,6 +74,7 @@ def try_library(name: str, out: Path) -> None:
         "subjects": [],
     }
     for entry in module.entries():
+        check_usage(entry.subject)
         start = time.perf_counter()
         laws = [law for law in LAWS.values() if not entry.only or law.name in entry.only]
         with Budget(apart=True):

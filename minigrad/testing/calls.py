@@ -8,7 +8,6 @@ a ``g`` asks for the gradient too: the call then returns (y, dx).
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -281,6 +280,7 @@ def with_p(layer: Any) -> Callable[[Any], Any]:
 
 
 def is_layer(thing: Any) -> bool:
-    """Return whether this is a layer, not a function."""
-    plain = inspect.isroutine(thing) or isinstance(thing, functools.partial)
-    return not plain and not inspect.isclass(thing)
+    """Return whether this is a layer, which has its p, and not a function or the like of one."""
+    if inspect.isroutine(thing) or inspect.isclass(thing):
+        return False
+    return any(hasattr(thing, name) for name in (*FORWARD, *RATES, *KEEPS))

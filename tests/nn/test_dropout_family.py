@@ -150,7 +150,9 @@ def test_under_the_same_mask_it_is_pytorchs_forward_and_backward(name: str, p: f
             warnings.simplefilter("ignore")
             result = ours(leaf, p, True, mask=keep)
         result.backward(mg.from_numpy(g))
-        np.testing.assert_allclose(result.detach().numpy(), y.detach().numpy(), rtol=3e-6, atol=3e-6)
+        np.testing.assert_allclose(
+            result.detach().numpy(), y.detach().numpy(), rtol=3e-6, atol=3e-6
+        )
         np.testing.assert_allclose(leaf.grad.numpy(), x.grad.numpy(), rtol=3e-6, atol=3e-6)
 
 

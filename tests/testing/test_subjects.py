@@ -65,6 +65,14 @@ def test_x_p_and_the_mode_are_passed_under_any_of_their_names(call: Any) -> None
     assert not subject.dropout(x, 1.0, True).any()
 
 
+def test_an_object_that_is_called_as_a_function_is_one() -> None:
+    class Callable:
+        def __call__(self, x: Any, p: float, training: bool) -> Any:
+            return plain(x, p, training)
+
+    assert broken(Subject("callable", Callable(), MINIGRAD)) == []
+
+
 def test_a_boolean_that_no_name_tells_is_no_mode() -> None:
     seen = []
 
