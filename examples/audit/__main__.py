@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import minigrad
 from examples.audit import page
 from minigrad.testing.laws import LAWS
 from minigrad.testing.statistics import Budget
@@ -95,7 +96,9 @@ def try_library(name: str, out: Path) -> None:
 
 
 def version(package: str) -> str:
-    """Return the version of a package that is installed."""
+    """Return the version of a package that is installed; minigrad may lie in a folder."""
+    if package == "minigrad":
+        return minigrad.__version__
     return importlib.metadata.version(DISTRIBUTIONS.get(package, package))
 
 

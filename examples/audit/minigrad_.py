@@ -8,7 +8,7 @@ from minigrad.nn import functional as F
 from minigrad.testing.noise import ALPHA, GAUSSIAN
 from minigrad.testing.subjects import Domain, Subject
 
-PACKAGES = ("numpy",)
+PACKAGES = ("minigrad", "numpy")
 N, C = "N", "C"
 
 

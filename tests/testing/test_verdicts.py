@@ -199,6 +199,28 @@ def test_rounding_is_no_bias_in_half_precision() -> None:
         assert broken(Subject(name, torch.nn.functional.dropout, "torch", domain=domain)) == []
 
 
+def test_p_taken_in_float32_is_rounding_and_no_bug() -> None:
+    def single(x: np.ndarray, p: float, training: bool) -> Any:
+        if not 0 <= p <= 1:
+            raise ValueError(p)
+        if not training or p == 0:
+            return x
+        keep = np.float32(1) - np.float32(p)
+        mask = np.random.rand(*x.shape) >= p  # noqa: NPY002
+        return np.asarray(x * mask * (1 / keep if keep else keep), x.dtype)
+
+    domain = Domain(dtypes=("float32", "float16"))
+    assert broken(Subject("single", single, "numpy", domain=domain), BUG) == []
+
+
+def test_a_graph_that_is_cut_at_p_one_is_an_edge_and_no_bug() -> None:
+    def cut(x: Any, p: float, training: bool) -> Any:
+        return mg.zeros_like(x) if training and p == 1 else functional(x, p, training)
+
+    found = judge_all(Subject("cut", cut, MINIGRAD))
+    assert [v.law.name for v in broken_in(found)] == ["p_one"]
+
+
 def test_what_an_adapter_raises_is_a_broken_law_and_no_traceback() -> None:
     def state() -> Any:
         raise OSError("no state today")

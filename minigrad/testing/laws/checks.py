@@ -13,14 +13,18 @@ from minigrad.testing.noise import INVERTED, Noise
 def kept_values(x: np.ndarray, p: float) -> list[np.ndarray]:
     """Return what a kept element may become: every correct rounding of x / (1 - p).
 
-    That is x · (1/(1 - p)) or x / (1 - p), in x's dtype or a wider one, each step rounded.
+    That is x · (1/(1 - p)) or x / (1 - p), in x's dtype or a wider one, each step rounded; p itself
+    may be rounded to float32, but for a float64 x.
     """
     found = []
     for wide in {x.dtype, np.result_type(x.dtype, np.float32), np.dtype(np.float64)}:
-        keep = wide.type(1 - p)
-        found.append(x.astype(wide) / keep)
-        for scale in wide.type(1 / (1 - p)), wide.type(1) / keep:
-            found += [x.astype(wide) * scale, x * x.dtype.type(scale)]
+        keeps = [wide.type(1 - p)]
+        if x.dtype.itemsize <= 4 <= wide.itemsize:
+            keeps.append(wide.type(np.float32(1) - np.float32(p)))
+        for keep in keeps:
+            found.append(x.astype(wide) / keep)
+            for scale in wide.type(1 / (1 - p)), wide.type(1) / keep:
+                found += [x.astype(wide) * scale, x * x.dtype.type(scale)]
     return [values.astype(x.dtype) for values in found]
 
 
@@ -68,8 +72,10 @@ def _hint(got: float, given: float, p: float, dtype: np.dtype) -> str:
             return f" ({mistake}?)"
     for narrow in np.float32, np.float16:
         if dtype.itemsize > np.dtype(narrow).itemsize:
+            rounding, right = float(np.finfo(dtype).eps) * 4, given / (1 - p)
             for value in given / float(narrow(1 - narrow(p))), given * float(narrow(1 / (1 - p))):
-                if math.isclose(got, value, rel_tol=float(np.finfo(dtype).eps) * 4):
+                seen = math.isclose(got, value, rel_tol=rounding)
+                if seen and not math.isclose(value, right, rel_tol=rounding):
                     return f" (p, or 1/(1 - p), was rounded to {np.dtype(narrow)}?)"
     return ""
 

@@ -143,7 +143,7 @@ def input_untouched(trial: Trial) -> None:
             result, _ = trial.apply(x, p, training)
             what = f"p = {p:g}, training = {training}: x after the call"
             check_same(trial.array(x), array, what)
-            if trial.subject.gradients:
+            if trial.subject.gradients and p < 1:  # what backward does at p = 1 is another law's
                 g = trial.numbers(SHAPE)
                 before = g.copy()
                 trial.gradient(result, x, g)
