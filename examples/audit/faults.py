@@ -175,6 +175,21 @@ print(nn.Dropout(float("nan"))(mx.ones(4)))
         "Every comparison with NaN is False, and so is the one that looks for a bad p.",
     ),
     Fault(
+        "paddle-float64",
+        "PaddlePaddle: in float64, what is kept is scaled with a p of float32",
+        EDGE,
+        ("paddle",),
+        """\
+import paddle
+paddle.set_device("cpu")
+for p in 0.1, 0.9:
+    y = paddle.nn.functional.dropout(paddle.ones([100], dtype="float64"), p).numpy()
+    print(f"p = {p}: {y.max():.15f}; 1/(1 - p) is {1 / (1 - p):.15f}")
+""",
+        "Off by 3e-8 to 3e-7 of itself, which matters to gradient checks and to little else. The "
+        "laws `support` and `backward_scale`, which go to the last bit, are broken by this alone.",
+    ),
+    Fault(
         "paddle-nan",
         "PaddlePaddle: p = NaN is taken",
         EDGE,
