@@ -122,7 +122,8 @@ x = torch.ones(4, requires_grad=True)
 y = keras.layers.Dropout(1.0)(x, training=True)
 print(y.requires_grad)
 """,
-        "The result is right, zeros; but backward raises where nothing else requires a gradient.",
+        "The result is right, zeros; but backward raises where nothing else requires a gradient. "
+        "On TensorFlow the gradient is None in the same way; on JAX it is zeros.",
         {"KERAS_BACKEND": "torch"},
     ),
     Fault(

@@ -13,6 +13,10 @@ CELLS = {"holds": ".", "BROKEN": "X", "exempt": "e", "n/a": " "}
 ORDER = ("minigrad", "torch", "timm", "geometric", "flax", "equinox", "haiku", "keras-jax",
          "keras-tensorflow", "keras-torch", "tensorflow", "mlx", "tinygrad", "paddle",
          "mindspore")  # fmt: skip
+NOT_TRIED = """\
+Not tried: tinygrad, whose CPU device needs clang, which was not there; MXNet, which needs an older
+NumPy. Of timm the file that drops was loaded by itself, for want of a torchvision that fits.
+"""
 HEAD = """\
 # Everyone's dropout: an audit
 
@@ -46,9 +50,9 @@ def write(folder: Path, page: Path) -> None:
     }
     results = [found[name] for name in ORDER if name in found]
     absent = [name for name in ORDER if name not in found]
-    lines = [HEAD, "## What was tried", "", *_table(results), ""]
+    lines = [HEAD, "## What was tried", "", *_table(results), "", NOT_TRIED]
     if absent:
-        lines += [f"Not tried, for want of an installation or of time: {', '.join(absent)}.", ""]
+        lines += [f"No results are kept of {', '.join(absent)}.", ""]
     lines += ["## The matrix", "", "```text", *_matrix(results), "```", "", "## What was found", ""]
     outputs = json.loads((folder / OUTPUTS.name).read_text(encoding="utf-8"))
     for fault in FAULTS:
