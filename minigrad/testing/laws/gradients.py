@@ -44,7 +44,7 @@ def backward_mask(trial: Trial) -> None:
             _check_mask(dx, y, dropped, f"p = {p:g}, backward of call {i + 1} of 2")
 
 
-@law("A second backward of the same call, if it is allowed, has the mask of the first.",
+@law("A second backward, where it is allowed, has the mask of the first.",
      BUG, ("gradient",))  # fmt: skip
 def backward_again(trial: Trial) -> None:
     for p in 0.3, 0.5:
