@@ -304,7 +304,7 @@ def _ranks_detects() -> str:
     )
 
 
-@law("Ranks that step together share no mask: neither in a step, nor one step later.",
+@law("Ranks that step together share no mask, in one step or a step apart.",
      BUG, ("spawn",), ALPHA, _ranks_detects)  # fmt: skip
 def ranks(trial: Trial) -> None:
     assert trial.subject.spawn

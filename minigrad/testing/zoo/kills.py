@@ -37,7 +37,7 @@ ROWS = """
 26: evaluation containers p_one quiet
 27: evaluation quiet
 28: p_one
-29: input_untouched p_one
+29: p_one
 30: p_zero p_one
 31: boundary
 32: boundary
