@@ -29,10 +29,16 @@ from minigrad.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from minigrad.ops import *  # noqa: F403  (every op is a function of this namespace)
 from minigrad.ops import clamp as clip
 from minigrad.ops import concatenate as cat
 from minigrad.ops import reshape as view
+from minigrad.ops.arithmetic import *  # noqa: F403
+from minigrad.ops.cross_entropy import *  # noqa: F403
+from minigrad.ops.elementwise import *  # noqa: F403
+from minigrad.ops.linalg import *  # noqa: F403
+from minigrad.ops.neural import *  # noqa: F403
+from minigrad.ops.reduction import *  # noqa: F403
+from minigrad.ops.shape import *  # noqa: F403
 from minigrad.random import (
     Generator,
     bernoulli,

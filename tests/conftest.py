@@ -32,6 +32,7 @@ from hypothesis import settings
 
 import minigrad
 from minigrad.device import cuda_status
+from minigrad.testing import pytest_plugin
 from tests.leaks import guarded
 
 OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
@@ -55,6 +56,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.has_plugin("minigrad"):  # it has, where minigrad is installed
+        config.pluginmanager.register(pytest_plugin, "minigrad")
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("ci")
     if config.option.seed is None:
@@ -109,11 +112,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     write(f"tests skipped: {len(skipped)}")
     for reason, count in Counter(map(_reason, skipped)).most_common():
         write(f"{count:6} {reason}")
-    if budget := _budget():
-        spent = f"{budget.total:.2g}, {budget.limit:g} allowed"
-        write(f"tests of what is random: a false alarm has at most the probability {spent}")
-        if _overdrawn(budget):
-            write(str(budget), red=True)
     if stats.get("failed") or stats.get("error"):
         write(
             f"what was drawn from the default generator is repeated by --seed={config.option.seed}"
@@ -124,37 +122,3 @@ def _reason(skipped: str) -> str:
     """Return why a test was skipped: what it needs, or what it says itself."""
     module = re.search(r"could not import '(\w+)", skipped)
     return f"needs {module[1]}" if module else skipped.removeprefix("Skipped: ")
-
-
-# ------------------------------------------------------------------------- the account of alarms
-
-
-def _budget() -> Any:
-    """Return the account of false-alarm probabilities, if any test has made use of it."""
-    statistics = sys.modules.get("minigrad.testing.statistics")
-    return statistics and statistics.RUN
-
-
-def _overdrawn(budget: Any) -> bool:
-    try:
-        budget.check()
-    except AssertionError:
-        return True
-    return False
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    budget = _budget()
-    if budget and hasattr(session.config, "workeroutput"):  # one of several processes
-        session.config.workeroutput["false alarms"] = dict(budget.spent)
-    elif budget and _overdrawn(budget):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Add what another process has spent."""
-    for what, alpha in getattr(node, "workeroutput", {}).get("false alarms", {}).items():
-        from minigrad.testing.statistics import RUN
-
-        RUN.charge(what, alpha)

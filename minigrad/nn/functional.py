@@ -13,13 +13,32 @@ from minigrad import ops
 from minigrad.device import device_of
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
+from minigrad.nn.masks import checked_mask, checked_probability
+from minigrad.nn.noise import (
+    alpha_dropout,
+    drop_connect,
+    drop_path,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+    gaussian_dropout,
+)
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
 from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim, class_shares
 from minigrad.random import Generator, default_generator
 
 __all__ = [
+    "alpha_dropout",
     "cross_entropy",
+    "drop_connect",
+    "drop_path",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+    "gaussian_dropout",
     "linear",
     "log_softmax",
     "mse_loss",
@@ -34,22 +53,6 @@ __all__ = [
 def relu(input: Any, inplace: bool = False) -> Any:
     """Return max(x, 0); with ``inplace``, the input itself, overwritten."""
     return input.relu_() if inplace else ops.relu(input)
-
-
-def checked_probability(p: float) -> float:
-    """Return ``p`` as a Python float (any other float type would promote what it multiplies).
-
-    Raises:
-        ValueError: it is outside [0, 1], or NaN.
-        TypeError: it is no number.
-    """
-    try:
-        possible = 0 <= p <= 1  # put so, this refuses NaN too
-    except TypeError:
-        raise TypeError(f"dropout probability has to be a number, but got {p!r}") from None
-    if not possible:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    return float(p)
 
 
 def dropout(
@@ -114,7 +117,7 @@ def dropout(
     if input.dtype.kind != "f":
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
     if mask is not None:
-        keep = _checked_mask(mask, input.shape)
+        keep = checked_mask(mask, input.shape)
     elif p == 1:  # nothing is drawn
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
@@ -126,19 +129,6 @@ def dropout(
         return write(input, ops.masked_scale, keep, scale)
     input[...] = ops.masked_scale(input, keep, scale)
     return input
-
-
-def _checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
-    keep: Any = mask if hasattr(mask, "dtype") else np.asarray(mask)
-    if keep.dtype != np.bool_:
-        raise TypeError(f"dropout's mask must be boolean (True keeps), got {keep.dtype}")
-    lead = len(shape) - keep.ndim
-    fits = lead >= 0 and all(
-        n in (1, whole) for n, whole in zip(keep.shape, shape[lead:], strict=True)
-    )
-    if not fits:
-        raise ValueError(f"dropout's mask of shape {keep.shape} does not broadcast to {shape}")
-    return keep
 
 
 def cross_entropy(

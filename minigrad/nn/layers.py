@@ -9,7 +9,6 @@ from minigrad.creation import zeros
 from minigrad.nn import functional as F
 from minigrad.nn import init
 from minigrad.nn.module import Module, Parameter
-from minigrad.random import Generator
 from minigrad.tensor import Tensor
 
 
@@ -123,42 +122,3 @@ class Softmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
-
-
-class Dropout(Module):
-    """In training, make each element 0 with probability ``p``, and scale the others by 1/(1-p).
-
-    In evaluation it returns its input, the very same tensor. See `minigrad.nn.functional.dropout`
-    (Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014).
-
-    Args:
-        p: the probability of an element to be dropped, 0 to 1.
-        inplace: whether to overwrite the input.
-        generator: where masks are drawn from; None for the default generator.
-
-    Raises:
-        ValueError: p is outside [0, 1], or NaN.
-
-    Examples:
-        >>> import minigrad
-        >>> from minigrad import nn
-        >>> drop = nn.Dropout(p=0.5, generator=minigrad.Generator(1))
-        >>> drop
-        Dropout(p=0.5, inplace=False)
-        >>> sorted(set(drop(minigrad.ones(100)).tolist()))
-        [0.0, 2.0]
-    """
-
-    def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None
-    ) -> None:
-        super().__init__()
-        self.p = F.checked_probability(p)
-        self.inplace = inplace
-        self.generator = generator
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training, self.inplace, generator=self.generator)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"

@@ -14,12 +14,11 @@ from minigrad.ops.neural import *
 from minigrad.ops.reduction import *
 from minigrad.ops.shape import *
 
-__all__ = [
-    *arithmetic.__all__,
-    *cross_entropy.__all__,
-    *elementwise.__all__,
-    *linalg.__all__,
-    *neural.__all__,
-    *reduction.__all__,
-    *shape.__all__,
-]
+__all__: list[str] = []
+__all__ += arithmetic.__all__
+__all__ += cross_entropy.__all__
+__all__ += elementwise.__all__
+__all__ += linalg.__all__
+__all__ += neural.__all__
+__all__ += reduction.__all__
+__all__ += shape.__all__

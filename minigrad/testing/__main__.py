@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from minigrad.testing.subjects import FRAMEWORKS, Framework, Subject, subject_of
+from minigrad.testing.frameworks import FRAMEWORKS
+from minigrad.testing.subjects import Subject, UsageError
 
 if TYPE_CHECKING:
     from minigrad.testing.laws import Law
@@ -24,11 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; ``arguments`` default to the command line's.
 
     Returns:
-        The exit status: 0 if every law holds, or if every bug of the zoo is killed by the law that
-        names it; 1 if not.
+        The exit status: 0 if no bug is found (with ``--strict``: no law is broken), or if every bug
+        of the zoo is killed by the law that names it; 1 if not.
 
     Raises:
-        SystemExit: with status 2, if there is no such dropout, law or framework.
+        SystemExit: with status 2, if there is nothing that can be judged: no such dropout, law or
+            framework, or a dropout that cannot be called.
     """
     parser = _parser()
     args = parser.parse_args(arguments)
@@ -36,55 +38,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error('the laws need scipy: pip install "minigrad[testing]"')
     from minigrad.testing import laws, matrix, verdicts, zoo
 
-    if unknown := [name for name in args.law if name not in laws.LAWS]:
+    if unknown := [name for name in (*args.only, *args.skip) if name not in laws.LAWS]:
         parser.error(f"there is no law {unknown[0]!r}; the laws are {', '.join(laws.LAWS)}")
-    chosen = [law for name, law in laws.LAWS.items() if not args.law or name in args.law]
+    chosen = [
+        law
+        for name, law in laws.LAWS.items()
+        if (not args.only or name in args.only) and name not in args.skip
+    ]
     if args.list:
         print(verdicts.table_of_laws(chosen))
         return 0
     if args.dropout is None:
         return 0 if matrix.print_kill_matrix(zoo.ZOO, args.seed) else 1
     try:
-        subject = find(args.dropout, FRAMEWORKS[args.framework])
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        subject = find(args.dropout, args.framework)
+        verdicts.check_usage(subject)
+    except UsageError as error:
         parser.error(str(error))
 
-    print(f"{subject.name} on {subject.framework.name}'s tensors, seed {args.seed}\n")
+    quick = ", quick" if args.quick else ""
+    print(f"{subject.name} on {subject.framework.name}'s tensors, seed {args.seed}{quick}\n")
     if args.runs > 1:
-        return _many_runs(subject, range(args.seed, args.seed + args.runs), chosen)
+        return _many_runs(subject, range(args.seed, args.seed + args.runs), chosen, args)
     found = []
     for law in chosen:
-        found.append(verdicts.judge(subject, law, args.seed))
-        print(found[-1], flush=True)
-    print(f"\n{verdicts.summary(found)}")
-    return int(any(verdict.outcome == verdicts.BROKEN for verdict in found))
+        found.append(verdicts.judge(subject, law, args.seed, args.quick))
+        if args.verbose:
+            print(found[-1], flush=True)
+    print(("\n" if args.verbose else "") + verdicts.report(subject, found, args.strict))
+    return int(verdicts.condemned(found, args.strict))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m minigrad.testing",
+        usage="%(prog)s [module:name] [options]",
         description="Try a dropout by the laws of dropout; without a name, print which law "
-        "catches which bug of the zoo.",
+        "catches which bug of the zoo. Exit status: 0 no bug, 1 a bug, 2 nothing to judge.",
     )
     parser.add_argument(
         "dropout",
         nargs="?",
         metavar="module:name",
-        help="a function (x, p, training) -> y, a class of modules, or a minigrad.testing Subject",
+        help="a function (x, p, training) -> y, a layer, a class of layers, or a "
+        "minigrad.testing Subject",
     )
     parser.add_argument(
         "--framework",
         choices=FRAMEWORKS,
-        default="minigrad",
-        help="whose tensors it takes (default: minigrad); numpy: no laws of the gradient",
+        help="whose tensors it takes (default: found by a first try); numpy: arrays",
     )
     parser.add_argument("--seed", type=_from(0), default=0, help="of inputs and masks (default: 0)")
     parser.add_argument(
         "--runs", type=_from(1), default=1, help="try it with so many seeds, one after another"
     )
     parser.add_argument(
-        "--law", action="append", default=[], metavar="NAME", help="try this one; can be repeated"
+        "--only", action="append", default=[], metavar="LAW", help="try this one; can be repeated"
     )
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="LAW", help="leave it out; can be repeated"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="count edges and contracts as bugs are counted"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="draw an eighth, and fewer shapes: sees less"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show every law, one by one")
     parser.add_argument("--list", action="store_true", help="print the laws and what they detect")
     return parser
 
@@ -98,43 +118,41 @@ def _from(first: int) -> Callable[[str], int]:
     return integer
 
 
-def find(name: str, framework: Framework) -> Subject:
+def find(name: str, framework: str | None = None) -> Subject:
     """Return the subject that ``module:name`` stands for.
 
     Raises:
-        ImportError: there is no such module, or the framework is not installed.
-        AttributeError: the module has nothing of that name.
-        TypeError: it is no dropout: it cannot be called with (x, p, training).
-        ValueError: the name is not of that form.
+        UsageError: there is no such thing, it is no dropout, or its framework is not installed.
     """
     path, colon, attribute = name.partition(":")
     if not (path and colon and attribute):
-        raise ValueError(f"expected module:name, as in mypackage.layers:my_dropout, got {name!r}")
+        raise UsageError(f"expected module:name, as in mypackage.layers:my_dropout, got {name!r}")
     try:
-        framework.state()  # imports it
         found = functools.reduce(getattr, attribute.split("."), importlib.import_module(path))
-    except ImportError as error:
-        raise ImportError(f"cannot try {name}: {error}") from error
-    if isinstance(found, Subject):
-        return found
-    if not callable(found):
-        raise TypeError(f"{name} is {type(found).__name__}, which cannot be called")
-    return subject_of(name, found, framework)
+        return found if isinstance(found, Subject) else Subject(name, found, framework)
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a learner's file does when it is imported
+        raise UsageError(f"cannot try {name}: {error or type(error).__name__}") from error
 
 
-def _many_runs(subject: Subject, seeds: range, chosen: Sequence[Law]) -> int:
+def _many_runs(
+    subject: Subject, seeds: range, chosen: Sequence[Law], args: argparse.Namespace
+) -> int:
     """Print how often each law was broken; return the exit status."""
     from minigrad.testing import verdicts
 
     broken: Counter[str] = Counter()
+    status = 0
     for seed in seeds:
-        for verdict in verdicts.judge_all(subject, seed, chosen):
-            if verdict.outcome == verdicts.BROKEN:
-                broken[verdict.law.name] += 1
-                print(f"seed {seed}\n{verdict}", flush=True)
+        found = verdicts.judge_all(subject, seed, chosen, args.quick)
+        status |= verdicts.condemned(found, args.strict)
+        for verdict in verdicts.broken_in(found):
+            broken[verdict.law.name] += 1
+            print(f"seed {seed}\n{verdict}", flush=True)
     counts = ", ".join(f"{name} {count} times" for name, count in broken.items())
     print(f"{len(seeds)} runs of {len(chosen)} laws; broken: {counts or 'none'}.")
-    return int(bool(broken))
+    return int(status)
 
 
 if __name__ == "__main__":

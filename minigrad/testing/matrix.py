@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from minigrad import nn
+from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.laws import LAWS
 from minigrad.testing.statistics import Budget
-from minigrad.testing.subjects import MINIGRAD, Subject, subject_of
+from minigrad.testing.subjects import Subject
 from minigrad.testing.verdicts import BROKEN, NOT_APPLICABLE, judge_all
 
 KILLED, KILLED_BY_ITS_LAW, SURVIVED, ESCAPED, NO_TRIAL = "x", "X", ".", "!", " "
@@ -17,8 +18,8 @@ LEGEND = (
     f"{SURVIVED} survived\n{ESCAPED} escaped from the law that names it   (blank) does not apply"
 )
 CORRECT = (
-    subject_of("correct: F.dropout", nn.functional.dropout, MINIGRAD),
-    subject_of("correct: nn.Dropout", nn.Dropout, MINIGRAD),
+    Subject("correct: F.dropout", nn.functional.dropout, MINIGRAD),
+    Subject("correct: nn.Dropout", nn.Dropout, MINIGRAD),
 )
 
 
@@ -90,3 +91,10 @@ def print_kill_matrix(bugs: Sequence[Entry], seed: int = 0) -> bool:
         f"{condemned} of {len(CORRECT)} correct dropouts are condemned."
     )
     return not escaped and not condemned
+
+
+def kills(cells: str) -> set[str]:
+    """Return the names of the laws that a row says have killed."""
+    return {
+        name for name, cell in zip(LAWS, cells, strict=True) if cell in (KILLED, KILLED_BY_ITS_LAW)
+    }

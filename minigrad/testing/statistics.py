@@ -126,8 +126,11 @@ def charge(what: str, alpha: float) -> None:
             return
 
 
-def _judge(what: str, p_value: float, alpha: float, got: str, expected: str) -> float:
-    """Return the p-value if it is above alpha; otherwise say what was got, and raise."""
+def judge(what: str, p_value: float, alpha: float, got: str, expected: str) -> float:
+    """Return the p-value if it is above alpha; otherwise say what was got and expected, and raise.
+
+    For tests of another kind than those below, after they have charged their alpha.
+    """
     if p_value > alpha:
         return p_value
     probability = f"at most {p_value:.3g}" if p_value > 1e-300 else "less than 1e-300"
@@ -174,7 +177,7 @@ def assert_binomial(
     p_value = _binomial_p_value(count, n, p)
     got = f"{count} of {n}, a share of {count / max(n, 1):.6g}"
     expected = f"{_binomial(n, p)}, with p = {p:.6g}"
-    return _judge(what, p_value, alpha, got, expected)
+    return judge(what, p_value, alpha, got, expected)
 
 
 def binomial_detects(
@@ -272,14 +275,14 @@ def assert_uniform(
         share = (u <= u[at]).mean()
         got = f"{share:.6g} of the {n} values are up to {u[at]:.6g}"
         expected = f"a share as large as the number, give or take {0.5 / math.sqrt(n):.3g}"
-        return _judge(what, min(1.0, 2 * math.exp(-2 * n * gap**2)), alpha, got, expected)
+        return judge(what, min(1.0, 2 * math.exp(-2 * n * gap**2)), alpha, got, expected)
     counts = np.bincount(values.astype(np.intp), minlength=cells)
     extremes = [int(counts.argmin()), int(counts.argmax())]
     p_values = [_binomial_p_value(int(counts[i]), n, 1 / cells) for i in extremes]
     worst = extremes[p_values.index(min(p_values))]
     got = f"{counts[worst]} of the {n} values are {worst}"
     expected = f"{_binomial(n, 1 / cells)}, of each integer below {cells}"
-    return _judge(what, min(1.0, cells * min(p_values)), alpha, got, expected)
+    return judge(what, min(1.0, cells * min(p_values)), alpha, got, expected)
 
 
 def _precision(values: np.ndarray) -> np.finfo:
@@ -354,7 +357,7 @@ def assert_independent(a: Any, b: Any, alpha: float = ALPHA, what: str = "indepe
         f"since {r} and {s} of them are True"
     )
     p_value = _two_sided(float(pmf[: i + 1].sum()), float(pmf[i:].sum()))
-    return _judge(what, p_value, alpha, got, expected)
+    return judge(what, p_value, alpha, got, expected)
 
 
 def independent_detects(
@@ -437,6 +440,7 @@ def assert_mean(
     variance: Any = None,
     alpha: float = ALPHA,
     what: str = "mean",
+    rounding: float | None = None,
 ) -> float:
     """Assert that independent values have the expected mean: conservative, by Bennett (1962).
 
@@ -450,6 +454,8 @@ def assert_mean(
         variance: the variance, a number or an array; None if nothing is known: ``bound`` squared.
         alpha: the false-alarm probability.
         what: the name of the assertion.
+        rounding: how far a value may be off by rounding, as a share of it: by default four times
+            the distance of numbers of the values' type. Rounding is no deviation.
 
     Returns:
         A bound on the p-value.
@@ -467,22 +473,23 @@ def assert_mean(
     eps, tiny = float(_precision(values).eps), float(_precision(values).tiny)
     values, means = np.broadcast_arrays(values.astype(np.float64), np.asarray(mean, np.float64))
     n, errors = values.size, values - means
-    rounding = 4 * eps * (np.abs(values) + np.abs(means) + tiny)  # is no deviation
-    if not (np.abs(errors) <= bound + rounding).all():
-        i = int((np.abs(errors) - rounding).argmax())
+    share = 4 * eps if rounding is None else rounding
+    slack = share * (np.abs(values) + np.abs(means) + tiny)
+    if not (np.abs(errors) <= bound + slack).all():
+        i = int((np.abs(errors) - slack).argmax())
         raise AssertionError(
             f"{what}: the value {values.flat[i]:.6g} lies farther than {bound:.6g} from "
             f"{means.flat[i]:.6g}, which is expected of none"
         )
     if not n:
         return 1.0
-    total = max(0.0, abs(float(errors.sum())) - float(rounding.sum()))
+    total = max(0.0, abs(float(errors.sum())) - float(slack.sum()))
     known = bound**2 if variance is None else np.asarray(variance, np.float64)
     sum_of_variances = float(np.broadcast_to(known, values.shape).sum())
     got = f"a mean of {values.mean():.6g}, of {n} values"
     expected = f"{means.mean():.6g}, give or take {math.sqrt(sum_of_variances) / n:.3g}"
     p_value = min(1.0, 2 * _bennett(total, sum_of_variances, bound))
-    return _judge(what, p_value, alpha, got, expected)
+    return judge(what, p_value, alpha, got, expected)
 
 
 def mean_detects(
@@ -574,7 +581,7 @@ def assert_spread(
         f"{count} of {n} counts are more than {far:.3g} from {trials * p:.6g}: too {extent} spread"
     )
     expected = f"{_binomial(n, rate)}, if the events are independent"
-    return _judge(what, _binomial_p_value(count, n, rate), alpha, got, expected)
+    return judge(what, _binomial_p_value(count, n, rate), alpha, got, expected)
 
 
 def spread_detects(

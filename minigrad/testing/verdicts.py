@@ -1,4 +1,8 @@
-"""What the laws say of a dropout, in words."""
+"""What the laws say of a dropout, law by law and all together, in words.
+
+A bug means that the noise is wrong, and settles the verdict. Edges and contracts are told apart:
+many a good library breaks one.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigrad.testing.laws import LAWS, BrokenLaw, Law
-from minigrad.testing.subjects import Subject
+from minigrad.testing import diagnosis
+from minigrad.testing.laws import BUG, CONTRACT, EDGE, LAWS, TIERS, BrokenLaw, Law
+from minigrad.testing.subjects import Subject, UsageError
 
-HOLDS, BROKEN, NOT_APPLICABLE = "holds", "BROKEN", "n/a"
+HOLDS, BROKEN, NOT_APPLICABLE, EXEMPT = "holds", "BROKEN", "n/a", "exempt"
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Verdict:
 
     Args:
         law: the law.
-        outcome: `HOLDS`, `BROKEN` or `NOT_APPLICABLE`.
+        outcome: `HOLDS`, `BROKEN`, `NOT_APPLICABLE`, or `EXEMPT`: broken, as its subject declares.
         reason: why it does not hold or apply.
     """
 
@@ -37,42 +42,103 @@ class Verdict:
         return "\n".join(lines)
 
 
-def judge(subject: Subject, law: Law, seed: int = 0) -> Verdict:
+def judge(subject: Subject, law: Law, seed: int = 0, quick: bool = False) -> Verdict:
     """Try a subject by a law, with inputs and randomness that follow from ``seed``."""
     if missing := law.missing(subject):
         return Verdict(law, NOT_APPLICABLE, missing)
+    reason = subject.exempt.get(law.name)
     try:
-        law(subject, np.random.default_rng([seed, zlib.crc32(law.name.encode())]))
+        law(subject, np.random.default_rng([seed, zlib.crc32(law.name.encode())]), quick)
     except BrokenLaw as broken:
-        return Verdict(law, BROKEN, broken.reason)
-    return Verdict(law, HOLDS)
+        if reason is None:
+            return Verdict(law, BROKEN, broken.reason)
+        return Verdict(law, EXEMPT, f"{reason}\n{broken.reason}")
+    return Verdict(law, HOLDS, f"though it is exempt: {reason}" if reason else "")
 
 
 def judge_all(
-    subject: Subject, seed: int = 0, laws: Iterable[Law] = tuple(LAWS.values())
+    subject: Subject, seed: int = 0, laws: Iterable[Law] = tuple(LAWS.values()), quick: bool = False
 ) -> list[Verdict]:
     """Try a subject by all laws."""
-    return [judge(subject, law, seed) for law in laws]
+    return [judge(subject, law, seed, quick) for law in laws]
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdict of all laws together, and what it is worth."""
-    broken = [verdict.law.name for verdict in verdicts if verdict.outcome == BROKEN]
-    hold = sum(verdict.outcome == HOLDS for verdict in verdicts)
-    other = sum(verdict.outcome == NOT_APPLICABLE for verdict in verdicts)
-    rest = f"; {other} do not apply" if other else ""
-    if not broken:
-        return f"Verdict: no law is broken. {hold} hold{rest}."
-    alpha = math.fsum(v.law.alpha for v in verdicts if v.outcome != NOT_APPLICABLE)
-    lines = [
-        f"Verdict: not a correct dropout. {_laws(len(broken))} broken, {hold} hold{rest}.",
-        f"Begin with {broken[0]!r}"
-        + (f", then {', '.join(map(repr, broken[1:]))}" if broken[1:] else "")
-        + f". A correct dropout breaks one with a probability of at most {alpha:.2g}.",
-    ]
-    if not hold:
-        lines.append("None holds: does it take this framework's tensors? See --framework.")
-    return "\n".join(textwrap.fill(line, 100) for line in lines)
+def check_usage(subject: Subject) -> None:
+    """Call a subject for a first time.
+
+    Raises:
+        UsageError: it cannot be judged as it is given; or it is exempt from a law that is none.
+    """
+    for name in subject.exempt:
+        if name not in LAWS:
+            raise UsageError(
+                f"{subject.name} is exempt from {name!r}, which is no law; the laws are "
+                f"{', '.join(LAWS)}"
+            )
+    subject.first_try()
+
+
+# ------------------------------------------------------------------------- all together
+
+
+def broken_in(verdicts: Iterable[Verdict], *tiers: str) -> list[Verdict]:
+    """Return what is broken, of some tiers or of all."""
+    return [v for v in verdicts if v.outcome == BROKEN and v.law.tier in (tiers or TIERS)]
+
+
+def condemned(verdicts: Sequence[Verdict], strict: bool = False) -> bool:
+    """Return whether a bug is found; with ``strict``, whether any law is broken."""
+    return bool(broken_in(verdicts) if strict else broken_in(verdicts, BUG))
+
+
+def report(subject: Subject, verdicts: Sequence[Verdict], strict: bool = False) -> str:
+    """Return the verdict, what it rests on, and what else was found, the worst first."""
+    bugs = broken_in(verdicts, BUG)
+    found = diagnosis.diagnose(
+        subject,
+        {v.law.name for v in broken_in(verdicts)},
+        {v.law.name for v in verdicts if _ran(v)},
+    )
+    paragraphs = [_headline(verdicts, strict)]
+    if found:
+        paragraphs[0] += f"\n{found}"
+    told = diagnosis.telling(found, [v.law.name for v in bugs])
+    by_name = {v.law.name: v for v in bugs}
+    if bugs:
+        paragraphs.append("\n".join(str(by_name[name]) for name in told[:2]))
+    if told[2:]:
+        paragraphs.append(textwrap.fill(f"Broken, too: {', '.join(told[2:])}.", 100))
+    for tier, title in (EDGE, "Edges"), (CONTRACT, "Contracts"):
+        if some := broken_in(verdicts, tier):
+            paragraphs.append(f"{title}: {TIERS[tier]}\n" + "\n".join(map(str, some)))
+    spared = [v for v in verdicts if v.outcome == EXEMPT or (v.outcome == HOLDS and v.reason)]
+    if spared:
+        paragraphs.append("\n".join(map(str, spared)))
+    for outcome, title in (HOLDS, "Hold"), (NOT_APPLICABLE, "Do not apply"):
+        if names := [v.law.name for v in verdicts if v.outcome == outcome]:
+            paragraphs.append(textwrap.fill(f"{title}: {', '.join(names)}.", 100))
+    return "\n\n".join(paragraphs)
+
+
+def _ran(verdict: Verdict) -> bool:
+    return verdict.outcome != NOT_APPLICABLE
+
+
+def _headline(verdicts: Sequence[Verdict], strict: bool) -> str:
+    """Return the verdict in a sentence or two, and what it is worth."""
+    bugs, others = broken_in(verdicts, BUG), broken_in(verdicts, EDGE, CONTRACT)
+    hold = sum(v.outcome == HOLDS for v in verdicts)
+    alpha = math.fsum(v.law.alpha for v in verdicts if _ran(v))
+    chance = f" A correct dropout breaks one with a probability of at most {alpha:.2g}."
+    if bugs:
+        told = f"Verdict: bug. The noise is wrong: {_laws(len(bugs))} broken, {hold} hold.{chance}"
+    elif others:
+        word = "not strictly correct" if strict else "no bug"
+        rest = f"of edges and contracts {_laws(len(others))} broken"
+        told = f"Verdict: {word}. {hold} laws hold; {rest}."
+    else:
+        told = f"Verdict: no bug. No law is broken, {hold} hold."
+    return textwrap.fill(told, 100)
 
 
 def _laws(n: int) -> str:
@@ -81,8 +147,12 @@ def _laws(n: int) -> str:
 
 def table_of_laws(laws: Iterable[Law]) -> str:
     """Return every law with its statement, its false-alarm probability and what it surely sees."""
-    lines = []
+    lines: list[str] = []
+    tier = ""
     for law in laws:
+        if law.tier != tier:
+            tier = law.tier
+            lines += [*[""] * bool(lines), f"{tier}: {TIERS[tier]}", ""]
         lines.append(f"{law.name:<17}{law.statement}")
         if law.detects:
             chance = f"alpha {law.alpha:.0e}, detects {law.detects()}"

@@ -16,17 +16,10 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.nn.functional import dropout as functional
 from minigrad.testing import laws, statistics
+from minigrad.testing.frameworks import MINIGRAD, NUMPY
 from minigrad.testing.laws import LAWS, BrokenLaw, Law, frequencies, independence
-from minigrad.testing.laws.law import is_kept, kept_values
-from minigrad.testing.subjects import (
-    FRAMEWORKS,
-    MINIGRAD,
-    NUMPY,
-    Framework,
-    Injected,
-    Subject,
-    subject_of,
-)
+from minigrad.testing.laws.checks import is_kept, kept_values
+from minigrad.testing.subjects import Subject
 from minigrad.testing.verdicts import BROKEN, judge, judge_all
 from models import dropout_layer
 
@@ -105,16 +98,16 @@ def test_drawing_in_another_way_breaks_no_law() -> None:
 @pytest.mark.parametrize(
     ("subject", "missing"),
     [
-        (subject_of("F.dropout", functional, MINIGRAD), {"containers"}),
-        (subject_of("nn.Dropout", nn.Dropout, MINIGRAD), set()),
+        (Subject("F.dropout", functional, MINIGRAD), {"containers", "blocks"}),
+        (Subject("nn.Dropout", nn.Dropout, MINIGRAD), {"blocks"}),
         (
-            subject_of("dropout_layer", dropout_layer, MINIGRAD),
-            {"containers", "evaluation", "inplace"},
+            Subject("dropout_layer", dropout_layer, MINIGRAD),
+            {"blocks", "containers", "evaluation", "inplace"},
         ),
         (
             right,
-            {"containers", "inplace", "boundary", "streams"}
-            | {"backward_mask", "backward_scale", "no_grad"},
+            {"blocks", "containers", "inplace", "boundary", "streams", "ranks"}
+            | {"backward_mask", "backward_scale", "backward_again", "no_grad"},
         ),
     ],
     ids=lambda s: getattr(s, "name", ""),
@@ -134,7 +127,7 @@ def test_false_alarms_are_as_rare_as_a_law_says(
     Here 12 runs are to fail with a probability of up to 2 % each: that more than 8 of them do has a
     probability below 3e-13. (It has been tried with thousands of runs, too.)
     """
-    subject = subject_of("F.dropout", functional, MINIGRAD) if law.name == "streams" else right
+    subject = Subject("F.dropout", functional, MINIGRAD) if law.name == "streams" else right
     for module in frequencies, independence:
         for name in list(vars(module)):
             if name.endswith("_ALPHA"):
@@ -568,7 +561,9 @@ def test_both_documented_forms_are_right_and_a_bit_more_or_less_is_wrong(
         wrong = np.nextafter(ends, dtype(limit))
         assert not is_kept(wrong, x, p).any()
     ulps = (allowed.max(0) - allowed.min(0)) / np.spacing(allowed.min(0))
-    assert ulps.max() <= (0 if p == 0.5 else 2)
+    rounded = 1 - float(np.float32(p)) if dtype != np.float64 else 1 - p  # p in float32
+    away = abs(rounded / (1 - p) - 1) / np.finfo(dtype).eps
+    assert ulps.max() <= (0 if p == 0.5 else 3 + 2 * away)
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1 + 1e-9, 2, math.nan, math.inf, "0.5", None])
@@ -578,13 +573,11 @@ def test_each_p_that_is_no_probability_must_be_refused(bad: Any, apart: None) ->
             return x
         return right.dropout(x, p, training)
 
-    with pytest.raises(
-        BrokenLaw, match=r"expected a ValueError \(or TypeError\), but got a result"
-    ):
+    with pytest.raises(BrokenLaw, match=r"expected a ValueError, but got a result"):
         laws.bad_p(Subject("lenient", lenient, NUMPY))
 
 
-@pytest.mark.parametrize("error", [ValueError, TypeError, RuntimeError, AssertionError])
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, AssertionError])
 def test_p_may_be_refused_as_pytorch_or_the_chapter_does(error: type[Exception]) -> None:
     def refusing(x: np.ndarray, p: Any, training: bool) -> np.ndarray:
         if not (isinstance(p, int | float) and 0 <= p <= 1):
@@ -701,7 +694,7 @@ def test_a_draw_in_evaluation_is_seen_by_the_masks_that_follow_where_no_state_is
         return y if training else x
 
     with pytest.raises(BrokenLaw, match="the next mask is not the one that would have come"):
-        laws.evaluation(Subject("drawing", drawing, seed=mg.manual_seed))
+        laws.quiet(Subject("drawing", drawing, seed=mg.manual_seed))
 
 
 def stateful(dropout: Any) -> Subject:
@@ -721,7 +714,7 @@ def stateful(dropout: Any) -> Subject:
 
 def test_a_state_that_moves_in_evaluation_is_seen_where_the_masks_stay(apart: None) -> None:
     with pytest.raises(BrokenLaw, match="expected the stream of random numbers not to move"):
-        laws.evaluation(stateful(functional))
+        laws.quiet(stateful(functional))
 
 
 def test_a_state_that_is_not_all_restored_is_caught(apart: None) -> None:
@@ -813,8 +806,8 @@ def test_the_laws_stand_in_the_page_that_lists_them() -> None:
     assert listed == list(LAWS)
 
 
-def test_all_laws_together_raise_a_false_alarm_with_a_probability_of_11e_9() -> None:
-    assert math.fsum(law.alpha for law in LAWS.values()) == pytest.approx(1.1e-8, rel=1e-9)
+def test_all_laws_together_raise_a_false_alarm_with_a_probability_of_13e_9() -> None:
+    assert math.fsum(law.alpha for law in LAWS.values()) == pytest.approx(1.3e-8, rel=1e-9)
     with statistics.Budget(apart=True) as budget:
         judge_all(right)
     applied = [law for law in LAWS.values() if not law.missing(right)]
@@ -831,7 +824,7 @@ def test_every_statistical_law_says_what_it_detects() -> None:
 
 def test_a_law_leaves_the_randomness_of_the_framework_where_it_was(apart: None) -> None:
     for subject in (
-        subject_of("F.dropout", functional, MINIGRAD),
+        Subject("F.dropout", functional, MINIGRAD),
         Subject("np", lambda x, p, t: x * (np.random.rand(*x.shape) >= p), NUMPY),  # noqa: NPY002
     ):
         before = subject.framework.state()
@@ -840,7 +833,7 @@ def test_a_law_leaves_the_randomness_of_the_framework_where_it_was(apart: None) 
 
 
 def test_the_same_seed_gives_the_same_trial_and_another_seed_another(apart: None) -> None:
-    broken = subject_of("normal", lambda x, p: x * (mg.randn(x.shape) > p) / (1 - p), MINIGRAD)
+    broken = Subject("normal", lambda x, p: x * (mg.randn(x.shape) > p) / (1 - p), MINIGRAD)
     first, again, other = (judge(broken, laws.rate, seed).reason for seed in (1, 1, 2))
     assert first == again != other
     rng = np.random.default_rng([1, zlib.crc32(b"rate")])
@@ -857,151 +850,7 @@ def test_a_broken_law_names_statement_input_and_what_was_expected(apart: None) -
     with pytest.raises(BrokenLaw) as raised:
         laws.shape(Subject("flat", lambda x, p, t: x.reshape(-1)))
     assert str(raised.value) == (
-        "Any shape and layout will do: no dimensions, no elements, any strides.\n"
+        "Any shape will do: no dimensions, no elements, one, many.\n"
         "expected a result of x's shape (), got (1,)\n"
         "last call: dropout(x, p=0.3, training=True) with x of shape (), float32"
     )
-
-
-# ------------------------------------------------------------------------- frameworks and subjects
-
-
-@pytest.fixture(params=list(FRAMEWORKS))
-def framework(request: pytest.FixtureRequest) -> Framework:
-    pytest.importorskip(request.param)
-    return FRAMEWORKS[request.param]
-
-
-def test_a_framework_hands_memory_over_and_back(framework: Framework) -> None:
-    array = np.arange(6, dtype=np.float64).reshape(2, 3).T
-    tensor = framework.tensor(array, False)
-    assert np.shares_memory(framework.memory(tensor), array)
-    assert framework.memory(tensor).strides == array.strides
-    copy = framework.array(tensor)
-    assert not np.shares_memory(copy, array)
-    np.testing.assert_array_equal(copy, array, strict=True)
-
-
-def test_a_framework_takes_any_strides(framework: Framework) -> None:
-    array = np.arange(12, dtype=np.float32).reshape(3, 4)[::-1, ::2]
-    tensor = framework.tensor(array, framework.gradient is not None)
-    np.testing.assert_array_equal(framework.array(tensor), array, strict=True)
-
-
-def test_seed_and_state_of_a_framework_replay_its_draws(framework: Framework) -> None:
-    def draw() -> float:
-        if framework is NUMPY:
-            return float(np.random.rand())  # noqa: NPY002
-        library = mg if framework is MINIGRAD else pytest.importorskip("torch")
-        return float(library.rand(1).item())
-
-    outer = framework.state()
-    try:
-        framework.seed(5)
-        start = framework.state()
-        first, second = draw(), draw()
-        assert framework.state() != start
-        framework.set_state(start)
-        assert framework.state() == start
-        assert (draw(), draw()) == (first, second)
-        framework.seed(5)
-        assert draw() == first != second
-    finally:
-        framework.set_state(outer)
-
-
-def test_a_framework_gives_gradients_again_and_none_where_there_are_none(
-    framework: Framework,
-) -> None:
-    if framework.gradient is None:
-        return
-    x = framework.tensor(np.array([1.0, 2.0]), True)
-    unused = framework.tensor(np.array([1.0]), True)
-    g = np.array([10.0, 100.0])
-    y = x * x
-    for _ in range(2):
-        np.testing.assert_array_equal(framework.gradient(y, x, g), [20.0, 400.0], strict=True)
-    assert framework.gradient(y, unused, g) is None
-    assert framework.gradient(framework.tensor(g, False), x, g) is None
-    np.testing.assert_array_equal(framework.gradient(x, x, g), g, strict=True)
-
-
-def test_a_framework_records_nothing_under_its_no_grad(framework: Framework) -> None:
-    if framework.no_grad is None:
-        assert framework.gradient is None
-        return
-    x = framework.tensor(np.ones(2), True)
-    with framework.no_grad():
-        unrecorded = x * x
-    assert framework.gradient(unrecorded, x, np.ones(2)) is None
-    assert framework.gradient(x * x, x, np.ones(2)) is not None
-
-
-def test_the_mode_is_passed_under_any_of_its_names() -> None:
-    x = mg.ones(3)
-
-    def by_name(x: Any, p: float, *, is_training: bool) -> Any:
-        return is_training
-
-    def third(x: Any, p: float, mode: bool = True) -> Any:
-        return mode
-
-    def required(x: Any, p: float, mode: Any) -> Any:
-        return mode
-
-    def anything(*args: Any) -> Any:
-        return args[2]
-
-    for function in by_name, third, required, anything:
-        subject = subject_of("f", function, MINIGRAD)
-        assert subject.modes
-        assert [subject.dropout(x, 0.5, mode) for mode in (True, False)] == [True, False]
-
-
-def test_a_function_without_a_mode_is_for_training_alone() -> None:
-    subject = subject_of("f", dropout_layer, MINIGRAD)
-    x = mg.ones(3)
-
-    def by_keyword(x: Any, p: float, *, scaled: bool = True) -> Any:
-        return x * 0
-
-    assert not subject_of("f", by_keyword, MINIGRAD).modes
-    assert not subject.modes
-    assert subject.dropout(x, 1.0, False) is x
-    assert not subject.dropout(x, 1.0, True).any()
-
-
-def test_a_class_of_modules_is_one_layer_for_each_p() -> None:
-    made = []
-
-    class Layer(nn.Dropout):
-        def __init__(self, p: float) -> None:
-            super().__init__(p)
-            made.append(p)
-
-    subject = subject_of("Layer", Layer, MINIGRAD)
-    for p in 0.5, 0.5, 0.2, 0.5:
-        subject.dropout(mg.ones(3), p, True)
-    assert made == [0.5, 0.2]
-    assert subject.module is Layer
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (lambda x: x, r"f should take \(x, p, training\), but takes \(x\)"),
-        (max, "does not tell what arguments it takes: wrap it in a def"),
-        (dict, "does not tell|is a class, but not one of modules"),
-        (type("Plain", (), {}), "is a class, but not one of modules"),
-    ],
-)
-def test_what_cannot_be_a_dropout_is_refused_with_a_reason(function: Any, message: str) -> None:
-    with pytest.raises(TypeError, match=message):
-        subject_of("f", function, MINIGRAD)
-
-
-def test_injected_numbers_come_back_from_a_generator_in_order() -> None:
-    u = np.array([0.0, 0.25, 0.5, 1 - 2.0**-24])
-    np.testing.assert_array_equal(mg.rand(4, generator=Injected(u)).numpy(), np.float32(u))
-    generator = Injected(u)
-    assert (generator.lanes(1)[0], generator.lanes(2)[0]) == (0, 2**30)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.testing.laws.law import ALPHA, Trial, law
+from minigrad.testing.frameworks import eps
+from minigrad.testing.laws.law import ALPHA, BUG, law
+from minigrad.testing.laws.trial import Trial
+from minigrad.testing.normal import assert_normal_mean, assert_normal_spread
 from minigrad.testing.statistics import (
     assert_binomial,
     assert_mean,
@@ -25,7 +28,9 @@ CALLS = {0.1: 23, 0.3: 6, 0.5: 3, 0.8: 10}
 COARSE = {1.5 / 256: 2, 1 - 1.5 / 256: 2}
 TINY = 1e-9  # a rate that normal noise, taken for uniform, would make a half
 HALF = 2.0**-12  # a rate that uniform numbers of float16, multiples of 2⁻¹¹, would double
-RATE_ALPHA = ALPHA / (len(CALLS) + len(COARSE) + 4)
+#: rates that uniform numbers of half precision, bfloat16's 2⁻⁸ among them, would miss by half
+SMALL = {0.001: 4, 0.01: 2}
+RATE_ALPHA = ALPHA / (len(CALLS) + len(COARSE) + 1 + 4 + 1 + 2 * len(SMALL))
 
 
 def _rate_detects() -> str:
@@ -39,19 +44,24 @@ def _rate_detects() -> str:
     )
 
 
-@law("Each element is dropped with probability p.", alpha=ALPHA, detects=_rate_detects)
+@law("Each element is dropped with probability p.", BUG, ("mask",), ALPHA, _rate_detects)
 def rate(trial: Trial) -> None:
-    for p, calls in {**COARSE, **CALLS}.items():
-        _check_rate(trial, p, calls)
-    _check_rate(trial, TINY, 1)
-    for dtype in np.float16, np.float64:
-        _check_rate(trial, 0.3, 1, dtype)
-    _check_rate(trial, HALF, 6, np.float16)
+    for p, calls in {**COARSE, **CALLS, TINY: 1}.items():
+        _check_rate(trial, p, calls, trial.usual)
+    for dtype in trial.dtypes:
+        if dtype != trial.usual:
+            _check_rate(trial, 0.3, 1, dtype)
+        if dtype == np.float16:
+            _check_rate(trial, HALF, 6, dtype)
+        if dtype.itemsize == 2:
+            for p, calls in SMALL.items():
+                _check_rate(trial, p, calls, dtype)
 
 
-def _check_rate(trial: Trial, p: float, calls: int, dtype: type = np.float32) -> None:
+def _check_rate(trial: Trial, p: float, calls: int, dtype: np.dtype) -> None:
+    calls = trial.repeats(calls)
     count = sum(int(trial.dropped(CALL, p, dtype).sum()) for _ in range(calls))
-    what = f"{np.dtype(dtype)} elements dropped at p = {p:g}"
+    what = f"{dtype.name} elements dropped at p = {p:g}"
     assert_binomial(count, calls * SIZE, p, RATE_ALPHA, what)
 
 
@@ -69,11 +79,18 @@ def _square(p: float) -> tuple[float, float, float]:
 
 
 def _ratios(trial: Trial, p: float) -> np.ndarray:
-    """Return y / x for many elements."""
-    found = []
-    for _ in range(MOMENT_CALLS):
+    """Return y / x for many elements, or what that is for noise which adds something."""
+    found, noise = [], trial.noise
+    for _ in range(trial.repeats(MOMENT_CALLS)):
         x = trial.numbers(CALL)
-        found.append(trial.apply(trial.constant(x), p)[1] / x)
+        if noise.variance is None:
+            x = np.abs(x)  # so that what is dropped and what is kept never meet
+        y = np.asarray(trial.apply(trial.constant(x), p)[1], np.float64)
+        if noise.variance is None:
+            kept, dropped = noise.kept(x, p), noise.dropped(p)
+            found.append((y - dropped) / ((kept - dropped) * (1 - p)))
+        else:
+            found.append(y / x.astype(np.float64))
     return np.concatenate(found)
 
 
@@ -83,13 +100,16 @@ def _unbiased_detects() -> str:
     return f"a mean wrong by {max(found):.1%} of x"
 
 
-@law("The mean of y is x.", alpha=ALPHA, detects=_unbiased_detects)
+@law("The mean of y is x.", BUG, (), ALPHA, _unbiased_detects)
 def unbiased(trial: Trial) -> None:
     for p in MOMENTS:
+        what, ratios = f"y/x at p = {p:g}", _ratios(trial, p)
+        if trial.noise.variance is not None:
+            assert_normal_mean(ratios, 1.0, trial.noise.variance(p), MOMENT_ALPHA, what)
+            continue
         odds = p / (1 - p)
-        assert_mean(
-            _ratios(trial, p), 1.0, max(1, odds), odds, MOMENT_ALPHA, f"y/x at p = {p:g}"
-        )  # fmt: skip
+        rounding = 4 * eps(trial.usual)
+        assert_mean(ratios, 1.0, max(1, odds), odds, MOMENT_ALPHA, what, rounding)
 
 
 def _variance_detects() -> str:
@@ -100,12 +120,16 @@ def _variance_detects() -> str:
     return f"a variance wrong by {max(found):.1%} of itself"
 
 
-@law("The variance of y is p/(1 - p) · x².", alpha=ALPHA, detects=_variance_detects)
+@law("The variance of y is p/(1 - p) · x².", BUG, (), ALPHA, _variance_detects)
 def variance(trial: Trial) -> None:
     for p in MOMENTS:
+        what, ratios = f"((y - x)/x)² at p = {p:g}", _ratios(trial, p)
+        if trial.noise.variance is not None:
+            assert_normal_spread(ratios - 1, trial.noise.variance(p), MOMENT_ALPHA, what)
+            continue
         mean, spread, bound = _square(p)
-        squares = (_ratios(trial, p) - 1) ** 2
-        assert_mean(squares, mean, bound, spread, MOMENT_ALPHA, f"((y - x)/x)² at p = {p:g}")
+        rounding = 16 * eps(trial.usual)
+        assert_mean((ratios - 1) ** 2, mean, bound, spread, MOMENT_ALPHA, what, rounding)
 
 
 # ------------------------------------------------------------------------- every place
@@ -129,17 +153,18 @@ def _positions_detects() -> str:
 
 
 @law("Every place is dropped with probability p: first, last, any row or column.",
-     alpha=ALPHA, detects=_positions_detects)  # fmt: skip
+     BUG, ("mask",), ALPHA, _positions_detects)  # fmt: skip
 def positions(trial: Trial) -> None:
     ends = np.zeros(2, int)
-    for length in LENGTHS:
+    lengths = LENGTHS[::4] if trial.quick else LENGTHS
+    for length in lengths:
         dropped = np.array([trial.dropped((length,), 0.5) for _ in range(REPEATS)])
         counts = dropped.sum(0)
         ends += counts[[0, -1]]
         _check_places(counts, REPEATS, f"place {{}} of {length} elements")
     for count, end in zip(ends, ("first", "last"), strict=True):
-        what = f"the {end} of {min(LENGTHS)} to {max(LENGTHS)} elements, dropped at p = 0.5"
-        assert_binomial(int(count), REPEATS * len(LENGTHS), 0.5, PLACE_ALPHA, what)
+        what = f"the {end} of {min(lengths)} to {max(lengths)} elements, dropped at p = 0.5"
+        assert_binomial(int(count), REPEATS * len(lengths), 0.5, PLACE_ALPHA, what)
     grid = sum(trial.dropped(GRID, 0.5).astype(int) for _ in range(REPEATS))
     assert isinstance(grid, np.ndarray)
     _check_places(grid.ravel(), REPEATS, f"place {{}} of {GRID[0]} x {GRID[1]} elements")
@@ -175,19 +200,21 @@ def _counts_detects() -> str:
 
 
 @law("Numbers of dropped elements vary as those of independent draws do.",
-     alpha=ALPHA, detects=_counts_detects)  # fmt: skip
+     BUG, ("mask",), ALPHA, _counts_detects)  # fmt: skip
 def counts(trial: Trial) -> None:
-    totals = [int(trial.dropped(TOTAL_SHAPE, TOTAL_P).sum()) for _ in range(TOTALS)]
+    calls = trial.repeats(TOTALS, least=64)
+    totals = [int(trial.dropped(TOTAL_SHAPE, TOTAL_P).sum()) for _ in range(calls)]
     n = TOTAL_SHAPE[0] * TOTAL_SHAPE[1]
-    what = f"elements dropped in each of {TOTALS} calls of {n}, p = {TOTAL_P}"
+    what = f"elements dropped in each of {calls} calls of {n}, p = {TOTAL_P}"
     assert_spread(totals, n, TOTAL_P, COUNT_ALPHA, what)
     large = trial.dropped(CALL, 0.5)
     for axis, name in (1, "row"), (0, "column"):
         what = f"elements dropped in each {name} of {CALL[0]} x {CALL[1]}, p = 0.5"
         assert_spread(large.sum(axis), CALL[axis], 0.5, COUNT_ALPHA, what)
-    small = np.array([trial.dropped((FEW,), 0.5).sum() for _ in range(FEW_CALLS)])
+    few = trial.repeats(FEW_CALLS)
+    small = np.array([trial.dropped((FEW,), 0.5).sum() for _ in range(few)])
     rows = trial.dropped((FEW_CALLS, FEW), 0.5).sum(1)
     for dropped, name in (small, "calls"), (rows, "rows"):
         for k, share in enumerate(FEW_SHARES):
             what = f"{name} of {FEW} elements with {k} dropped, p = 0.5"
-            assert_binomial(int((dropped == k).sum()), FEW_CALLS, share, COUNT_ALPHA, what)
+            assert_binomial(int((dropped == k).sum()), dropped.size, share, COUNT_ALPHA, what)

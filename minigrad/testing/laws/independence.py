@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.laws.law import ALPHA, Trial, law
+from minigrad.testing.laws.law import ALPHA, BUG, law
+from minigrad.testing.laws.trial import Trial
 from minigrad.testing.statistics import assert_binomial, assert_independent, binomial_detects
 from minigrad.testing.subjects import Dropout
 
@@ -82,7 +83,7 @@ def _units_detects() -> str:
 
 
 @law("Elements of a mask are independent: neighbours, rows, columns, channels.",
-     alpha=ALPHA, detects=_units_detects)  # fmt: skip
+     BUG, (), ALPHA, _units_detects)  # fmt: skip
 def units(trial: Trial) -> None:
     steps = np.cumprod((1, *UNITS[:0:-1]))
     along = dict(zip(map(int, steps), reversed(AXES), strict=True))
@@ -122,7 +123,7 @@ def _calls_detects() -> str:
 
 
 @law("Each call draws a mask of its own: not an earlier one, nor its opposite.",
-     alpha=ALPHA, detects=_calls_detects)  # fmt: skip
+     BUG, (), ALPHA, _calls_detects)  # fmt: skip
 def calls(trial: Trial) -> None:
     rows = _masks(trial, 0.5)
     check_pairs(rows, CALLS_ALPHA, lambda i: f"call {i + 1}")
@@ -144,20 +145,21 @@ def _layers_detects() -> str:
 
 
 @law("Layers called in turn, with backward between, draw independent masks.",
-     alpha=ALPHA, detects=_layers_detects)  # fmt: skip
+     BUG, (), ALPHA, _layers_detects)  # fmt: skip
 def layers(trial: Trial) -> None:
     made = [trial.subject.module(p) for p in LAYERS] if trial.subject.module else [None] * 3
     masks = []
     for _ in range(STEPS):
         results = []
         for p, layer in zip(LAYERS, made, strict=True):
-            x = trial.tensor(np.ones(MASK, np.float32))
+            ones = np.ones(MASK, trial.usual)
+            x = trial.tensor(ones)
             result, y = trial.apply(x, p, True, None if layer is None else _in_training(layer))
             results.append((result, x))
-            masks.append((y == 0).ravel())
-        if trial.framework.gradient:
+            masks.append(trial.noise.is_dropped(y, ones, p).ravel())
+        if trial.subject.gradients:
             for result, x in reversed(results):
-                trial.gradient(result, x, np.ones(MASK, np.float32))
+                trial.gradient(result, x, ones)
     first, second, third = (np.array(masks[i::3]) for i in range(3))
     rows = np.stack([first, third], 1).reshape(MASKS, N)
     names = "layer 1 (p = 0.5)", "layer 3 (p = 0.5)"
@@ -183,7 +185,7 @@ def _streams_detects() -> str:
 
 
 @law("Streams spawned for workers are independent of each other.",
-     ("spawn",), ALPHA, _streams_detects)  # fmt: skip
+     BUG, ("spawn",), ALPHA, _streams_detects)  # fmt: skip
 def streams(trial: Trial) -> None:
     assert trial.subject.spawn
     workers = [*trial.subject.spawn(STREAMS), *trial.subject.spawn(STREAMS)]
@@ -234,9 +236,9 @@ def _shift_detects() -> int:
 
 
 @law("Neighbouring seeds give masks of their own, not the same ones shifted.",
-     ("seed",), ALPHA, _seeds_detects)  # fmt: skip
+     BUG, ("seed",), ALPHA, _seeds_detects)  # fmt: skip
 def seeds(trial: Trial) -> None:
-    first = int(trial.rng.integers(2**32 - SEEDS))
+    first = int(trial.rng.integers(trial.domain.seeds - SEEDS))
     rows = []
     for i in range(SEEDS):
         trial.seed(first + i)
@@ -256,6 +258,67 @@ def seeds(trial: Trial) -> None:
     )
 
 
+# ------------------------------------------------------------------------- a step apart
+
+STEP_SEEDS, STEP_CALLS = 5, 9
+STEP_PAIRS = (STEP_SEEDS - 1) * (STEP_CALLS - 1)
+STEP_ALPHA = ALPHA / 2
+
+
+def _steps_detects() -> str:
+    every = 2 * max(binomial_detects(STEP_PAIRS * N, 0.5, STEP_ALPHA))
+    return f"a correlation of {every:.3f} between any mask and the next seed's, a step apart"
+
+
+@law("A seed's masks are not the next seed's, a call later or earlier.",
+     BUG, ("seed",), ALPHA, _steps_detects)  # fmt: skip
+def seed_steps(trial: Trial) -> None:
+    first = int(trial.rng.integers(trial.domain.seeds - STEP_SEEDS))
+    masks = []
+    for i in range(STEP_SEEDS):
+        trial.seed(first + i)
+        masks.append([trial.dropped(MASK, 0.5).ravel() for _ in range(STEP_CALLS)])
+    _check_steps(np.array(masks), "seed", STEP_ALPHA)
+
+
+def _check_steps(masks: np.ndarray, what: str, alpha: float) -> None:
+    """Check (sources, calls, elements) for masks that come again a call later, or earlier."""
+    for ours, theirs, which in (
+        (masks[:-1, 1:], masks[1:, :-1], "of the call before"),
+        (masks[:-1, :-1], masks[1:, 1:], "of the call after"),
+    ):
+        agree = int((ours == theirs).sum())
+        told = f"the mask of a {what} and that {which} of the next {what}: places alike, p = 0.5"
+        assert_binomial(agree, ours.size, 0.5, alpha, told)
+
+
+RANK_CALLS = 9
+RANK_ALPHA = ALPHA / 3
+
+
+def _ranks_detects() -> str:
+    n = (STREAMS - 1) * (RANK_CALLS - 1) * N
+    return (
+        f"a correlation of {2 * max(binomial_detects(n, 0.5, RANK_ALPHA)):.3f} between each rank "
+        "and the next, in one step or a step apart"
+    )
+
+
+@law("Ranks that step together share no mask, in one step or a step apart.",
+     BUG, ("spawn",), ALPHA, _ranks_detects)  # fmt: skip
+def ranks(trial: Trial) -> None:
+    assert trial.subject.spawn
+    workers = trial.subject.spawn(STREAMS)
+    masks = np.empty((STREAMS, RANK_CALLS, N), bool)
+    for step in range(RANK_CALLS):
+        for rank, worker in enumerate(workers):
+            masks[rank, step] = trial.dropped(MASK, 0.5, dropout=worker).ravel()
+    agree = int((masks[:-1] == masks[1:]).sum())
+    told = "the masks of a rank and the next, in one step: places alike, p = 0.5"
+    assert_binomial(agree, masks[1:].size, 0.5, RANK_ALPHA, told)
+    _check_steps(masks, "rank", RANK_ALPHA)
+
+
 # ------------------------------------------------------------------------- mask and input
 
 BLIND = (256, 512)
@@ -268,10 +331,12 @@ def _blind_detects() -> str:
 
 
 @law("The mask does not depend on x: neither on its sign nor on its size.",
-     alpha=ALPHA, detects=_blind_detects)  # fmt: skip
+     BUG, (), ALPHA, _blind_detects)  # fmt: skip
 def blind(trial: Trial) -> None:
     for p in 0.2, 0.5:
-        x = trial.numbers(BLIND) * trial.rng.choice(np.array([1e-3, 1e3], np.float32), BLIND)
+        sizes = trial.rng.choice(np.array([1e-3, 1e3]), BLIND)
+        x = (trial.numbers(BLIND).astype(np.float64) * sizes).astype(trial.usual)
         _, y = trial.apply(trial.constant(x), p)
-        assert_independent(y == 0, x > 0, BLIND_ALPHA, f"p = {p:g}: dropped, and x positive")
-        assert_independent(y == 0, abs(x) > 1, BLIND_ALPHA, f"p = {p:g}: dropped, and x large")
+        dropped = trial.noise.is_dropped(y, x, p)
+        assert_independent(dropped, x > 0, BLIND_ALPHA, f"p = {p:g}: dropped, and x positive")
+        assert_independent(dropped, abs(x) > 1, BLIND_ALPHA, f"p = {p:g}: dropped, and x large")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.testing.laws.law import BrokenLaw, Trial, law
+from minigrad.testing.laws.law import BUG, law
+from minigrad.testing.laws.trial import BrokenLaw, Trial
 from minigrad.testing.laws.values import SHAPE
 
 #: as the calls of a network: several shapes and probabilities
@@ -15,11 +16,12 @@ def _masks(trial: Trial, backward: bool = False) -> list[np.ndarray]:
     """Draw a mask for each of `CALLS`; with ``backward``, ask for each one's gradient, too."""
     masks = []
     for shape, p in CALLS:
-        x = trial.tensor(np.ones(shape, np.float32))
+        ones = np.ones(shape, trial.usual)
+        x = trial.tensor(ones)
         result, y = trial.apply(x, p)
-        masks.append(y == 0)
+        masks.append(trial.noise.is_dropped(y, ones, p))
         if backward:
-            trial.gradient(result, x, np.ones(shape, np.float32))
+            trial.gradient(result, x, ones)
     return masks
 
 
@@ -34,7 +36,7 @@ def _check_replay(got: list[np.ndarray], expected: list[np.ndarray], after: str)
 
 
 @law("The same seed gives the same masks, another seed gives others.",
-     ("seed",))  # fmt: skip
+     BUG, ("seed",))  # fmt: skip
 def seed(trial: Trial) -> None:
     number = trial.reseed()
     first = _masks(trial)
@@ -43,14 +45,15 @@ def seed(trial: Trial) -> None:
     trial.dropped((5, 5), 0.9)
     trial.seed(number)
     _check_replay(_masks(trial), first, f"after another call, and seed {number} set again")
-    for other in number ^ 1, number ^ 2**16, 0, 1:
+    others = {number ^ 1, number ^ 2**16, 0, 1}
+    for other in sorted(n for n in others if n < trial.domain.seeds):
         trial.seed(other)
         if other != number and (_masks(trial)[0] == first[0]).all():
             raise BrokenLaw(f"seeds {number} and {other} should give other masks, but are alike")
 
 
 @law("The state, saved and restored, replays the masks; backward draws nothing.",
-     ("seed", "state"))  # fmt: skip
+     BUG, ("seed", "state"))  # fmt: skip
 def state(trial: Trial) -> None:
     read, write = trial.subject.state, trial.subject.set_state
     assert read
@@ -65,7 +68,7 @@ def state(trial: Trial) -> None:
     _check_replay(_masks(trial), first, "after the state was restored")
     if read() != after:
         raise BrokenLaw("the same calls from the same state should end in the same state")
-    if trial.framework.gradient:
+    if trial.subject.gradients:
         write(before)
         _check_replay(_masks(trial, backward=True), first, "with a backward after each call")
         if read() != after:

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 import minigrad as mg
-from minigrad.nn.functional import checked_probability
-from minigrad.testing.subjects import MINIGRAD, Subject, subject_of
+from minigrad.nn.masks import checked_probability
+from minigrad.testing.frameworks import MINIGRAD
+from minigrad.testing.subjects import Subject
 
 W = TypeVar("W", bound=Callable[..., Any])
 
@@ -71,13 +72,13 @@ def bug(law: str, seen_in: str) -> Callable[[W], W]:
 def _subject(name: str, wrong: Callable[..., Any]) -> Subject:
     parameters = list(inspect.signature(wrong).parameters)
     if inspect.isclass(wrong) or parameters[2:3] == ["training"]:
-        return subject_of(name, wrong, MINIGRAD)
+        return Subject(name, wrong, MINIGRAD)
     if not parameters:
         made = wrong()
         return made if isinstance(made, Subject) else _subject(name, made)
     if parameters[2:3] == ["u"]:
-        return Subject(name, drawing(wrong), from_uniforms=wrong)
-    return Subject(name, otherwise_right(wrong))
+        return Subject(name, drawing(wrong), MINIGRAD, from_uniforms=wrong)
+    return Subject(name, otherwise_right(wrong), MINIGRAD)
 
 
 def otherwise_right(wrong: Callable[[Any, float], Any]) -> Callable[[Any, float, bool], Any]:

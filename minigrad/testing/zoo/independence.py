@@ -10,6 +10,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import Generator, nn
 from minigrad.random import get_rng_state, set_rng_state
+from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.subjects import Subject
 from minigrad.testing.zoo.bug import bug, kept_where, otherwise_right
 
@@ -156,7 +157,7 @@ def workers_seeded_alike() -> Any:
     def spawn(n: int) -> Any:
         return [worker(*get_rng_state()) for _ in range(n)]
 
-    return Subject("workers seeded alike", nn.functional.dropout, spawn=spawn)
+    return Subject("workers seeded alike", nn.functional.dropout, MINIGRAD, spawn=spawn)
 
 
 @bug("streams", "AMReX-Codes/amrex#5662: each worker is one step ahead of the one before")
@@ -165,7 +166,7 @@ def workers_overlap() -> Any:
         seed, stream, offset = get_rng_state()
         return [worker(seed, stream, offset + i) for i in range(n)]
 
-    return Subject("workers overlap", nn.functional.dropout, spawn=spawn)
+    return Subject("workers overlap", nn.functional.dropout, MINIGRAD, spawn=spawn)
 
 
 # ------------------------------------------------------------------------- seeds
@@ -174,7 +175,7 @@ def workers_overlap() -> Any:
 @bug("seeds", "invented, after amrex#5662: the seed is where to begin in the one stream there is")
 def seed_is_an_offset() -> Any:
     return Subject(
-        "seed is an offset", nn.functional.dropout,
+        "seed is an offset", nn.functional.dropout, MINIGRAD,
         seed=lambda number: set_rng_state((0, 0, number)), state=get_rng_state,
         set_state=set_rng_state,
     )  # fmt: skip
@@ -190,7 +191,7 @@ def seed_plus_number_of_calls() -> Any:
         return x * (mg.rand(x.shape, generator=own) >= p) / (1 - p)
 
     return Subject(
-        "seed plus number of calls", otherwise_right(dropout),
+        "seed plus number of calls", otherwise_right(dropout), MINIGRAD,
         seed=lambda number: state.update(seed=number, calls=0), state=state.copy,
         set_state=state.update,
     )  # fmt: skip

@@ -9,8 +9,9 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Generator
-from minigrad.nn.functional import checked_probability
+from minigrad.nn.masks import checked_probability
 from minigrad.random import default_generator, get_rng_state, set_rng_state
+from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.subjects import Subject
 from minigrad.testing.zoo.bug import bug, kept_where, otherwise_right, right
 
@@ -52,12 +53,12 @@ def buffer_outside_the_state() -> Any:
         mg.manual_seed(number)
 
     return Subject(
-        "buffer outside the state", otherwise_right(dropout),
+        "buffer outside the state", otherwise_right(dropout), MINIGRAD,
         seed=seed, state=get_rng_state, set_state=set_rng_state,
     )  # fmt: skip
 
 
-@bug("evaluation", "google/trax#134: needs random numbers to do nothing")
+@bug("quiet", "google/trax#134: needs random numbers to do nothing")
 def draws_in_evaluation(x: Any, p: float, training: bool) -> Any:
     p, keep = checked_probability(p), mg.rand(x.shape) >= p
     if not training or p == 0:
@@ -65,7 +66,7 @@ def draws_in_evaluation(x: Any, p: float, training: bool) -> Any:
     return x * keep / (1 - p) if p < 1 else x * 0.0
 
 
-@bug("p_zero", "apache/mxnet#16705 and its kin: switching dropout off shifts every later draw")
+@bug("quiet", "apache/mxnet#16705 and its kin: switching dropout off shifts every later draw")
 def draws_at_p_zero(x: Any, p: float, training: bool) -> Any:
     if training and p == 0:
         mg.rand(x.shape)

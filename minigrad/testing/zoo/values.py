@@ -8,7 +8,8 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.functional import checked_probability
+from minigrad.nn.masks import checked_probability
+from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.subjects import Subject
 from minigrad.testing.zoo.bug import bug, right, scale
 
@@ -183,7 +184,7 @@ def two_dimensions_only(x: Any, p: float) -> Any:
     return x * (mg.rand(batch, features) >= p) / (1 - p)
 
 
-@bug("shape", "pytorch/pytorch#47176: the elements are taken in the order of memory")
+@bug("strides", "pytorch/pytorch#47176: the elements are taken in the order of memory")
 def transposed_read_as_contiguous(x: Any, p: float) -> Any:
     memory = x if x.array.flags.c_contiguous else x.T.reshape(x.shape)
     return memory * (mg.rand(x.shape) >= p) / (1 - p)
@@ -219,9 +220,11 @@ def inplace_unseen_by_the_graph() -> Any:
         y.array = x.array
         return y
 
-    return Subject("inplace unseen by the graph", nn.functional.dropout, inplace=inplace)
+    return Subject("inplace unseen by the graph", nn.functional.dropout, MINIGRAD, inplace=inplace)
 
 
 @bug("inplace", "tenstorrent/tt-metal#30284: the argument is taken and forgotten")
 def inplace_ignored() -> Any:
-    return Subject("inplace ignored", nn.functional.dropout, inplace=nn.functional.dropout)
+    return Subject(
+        "inplace ignored", nn.functional.dropout, MINIGRAD, inplace=nn.functional.dropout
+    )

@@ -1,0 +1,1 @@
+"""The laws of dropout on the dropouts in use: what `docs/audit.md` is made from."""
