@@ -8,6 +8,7 @@ functions", 1998). Gradients are added up path by path, from the result back to 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -165,10 +166,32 @@ def _expand(x: Any, shape: Any) -> Any:
     return np.broadcast_to(x, [m if n == -1 else n for n, m in zip(shape, ours, strict=True)])
 
 
+def _places(shape: tuple[int, ...], index: Any) -> Any:
+    """Return which elements an index means: ints first, as in PyTorch, and bytes as a mask."""
+    places = np.arange(math.prod(shape)).reshape(shape)
+    parts = [
+        np.asarray(p) != 0 if getattr(p, "dtype", None) == np.uint8 else p
+        for p in (index if isinstance(index, tuple) else (index,))
+    ]
+    used = sum(p.ndim if getattr(p, "dtype", None) == np.bool_ else p is not None for p in parts)
+    dim, rest = 0, []
+    for p in parts:
+        if p is Ellipsis:
+            whole = len(shape) - (used - 1)
+            rest += [slice(None)] * whole
+            dim += whole
+        elif isinstance(p, int | np.integer) and not isinstance(p, bool):
+            places = places.take(int(p), axis=dim)
+        else:
+            rest.append(p)
+            dim += p.ndim if getattr(p, "dtype", None) == np.bool_ else p is not None
+    return places[tuple(rest)]
+
+
 def _setitem(x: Any, value: Any, index: Any) -> Any:
-    y = x.astype(np.result_type(x, np.asarray(value).dtype))
-    y[index] = value
-    return y
+    y = x.astype(np.result_type(x, np.asarray(value).dtype)).reshape(-1)
+    y[_places(x.shape, index)] = value
+    return y.reshape(x.shape)
 
 
 def _of_reals(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -232,10 +255,30 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "expand": _expand,
     "concatenate": np.concatenate,
     "stack": np.stack,
-    "getitem": lambda x, index: x[index],
+    "getitem": lambda x, index: x.reshape(-1)[_places(x.shape, index)],
     "setitem": _setitem,
     "take_along_dim": np.take_along_axis,
 }
+
+
+def _of_numbers_too(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of dimensions take a number, which has none, for its only element."""
+
+    def call(x: Any, *args: Any, **options: Any) -> Any:
+        if np.ndim(x) or not (args or options) or isinstance(args and args[0], Array):
+            return function(x, *args, **options)
+        y = function(x.reshape((1,)), *args, **options)
+        return tuple(v.reshape(()) for v in y) if isinstance(y, tuple) else np.reshape(y, ())
+
+    return call
+
+
+for _name in (
+    *("sum", "mean", "var", "std", "amax", "amin", "max", "min", "argmax", "argmin", "any", "all"),
+    *("logsumexp", "softmax", "log_softmax", "softmax_cross_entropy", "squeeze", "transpose"),
+):
+    FUNCTIONS[_name] = _of_numbers_too(FUNCTIONS[_name])
+
 # a change in place is a new tensor under the old name, as long as nothing shares its memory
 FUNCTIONS |= {
     **{f"{op}_": FUNCTIONS[op] for op in ("add", "sub", "mul", "div", "relu", "setitem")},

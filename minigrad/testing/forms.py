@@ -320,7 +320,9 @@ def _index(b: Builder, shape: Shape, repeats: bool = True) -> Any:
         for place in {b.integer(0, count - 1) for _ in range(way - 2)}:
             parts[place] = _places(b, shape[place], length)
         if b.flag():
-            parts.insert(b.integer(0, count), b.choose([None, ...]))
+            extra = b.choose([None, ...])
+            fits = extra is None or count == len(shape)  # or the rest would be for other dimensions
+            parts.insert(b.integer(0, count) if fits else count, extra)
     return tuple(parts)
 
 
