@@ -156,6 +156,8 @@ def _walk(
         while heap:
             _, node = heappop(heap)
             g = grads.pop(node)
+            if isinstance(g, np.generic):  # what NumPy makes of 0-d arrays
+                g = np.asarray(g)
             if node.hooks is not None:
                 g = _run_hooks(node, g)
             if wanted is not None and node in wanted:
