@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import masks
+from minigrad import masks, nn
+from minigrad.nn import functional as F
 from minigrad.random import get_rng_state, set_rng_state
 from minigrad.testing.subjects import Injected
 from tests.contract import WORD, mask_numbers, philox_words, splitmix
@@ -488,6 +489,30 @@ def test_draws_come_from_the_default_generator_unless_another_is_given(function)
     assert get_rng_state() == before
     assert function().tolist() == expected.tolist()
     assert get_rng_state() != before
+
+
+#: all that takes a generator, by the name that it has in messages
+TAKERS = {
+    **FUNCTIONS,
+    "dropout": lambda **g: F.dropout(mg.ones(5), 0.5, **g),
+    "Dropout": lambda **g: nn.Dropout(0.5, **g),
+    "uniform_": lambda **g: nn.init.uniform_(mg.ones(5), **g),
+    "normal_": lambda **g: nn.init.normal_(mg.ones(5), **g),
+    "DataLoader": lambda **g: mg.utils.data.DataLoader([1, 2], **g),
+    "random_split": lambda **g: mg.utils.data.random_split([1, 2], [1, 1], **g),
+}
+
+
+@pytest.mark.parametrize("name", TAKERS)
+@pytest.mark.parametrize("wrong", [3, 0, False, "seed", np.random.default_rng(0), mg.Generator])
+def test_what_is_no_generator_is_refused_and_nothing_is_drawn(name, wrong):
+    state = get_rng_state()
+    with pytest.raises(TypeError) as error:
+        TAKERS[name](generator=wrong)
+    assert str(error.value) == (
+        f"{name}'s generator has to be a minigrad.Generator, but got {wrong!r}"
+    )
+    assert get_rng_state() == state
 
 
 @functions

@@ -9,7 +9,7 @@ from minigrad.creation import zeros
 from minigrad.nn import functional as F
 from minigrad.nn import init
 from minigrad.nn.module import Module, Parameter
-from minigrad.random import Generator
+from minigrad.random import Generator, generator_for
 from minigrad.tensor import Tensor
 
 
@@ -138,6 +138,7 @@ class Dropout(Module):
 
     Raises:
         ValueError: p is outside [0, 1], or NaN.
+        TypeError: p is no number, ``generator`` no Generator.
 
     Examples:
         >>> import minigrad
@@ -155,7 +156,8 @@ class Dropout(Module):
         super().__init__()
         self.p = F.checked_probability(p)
         self.inplace = inplace
-        self.generator = generator
+        generator_for("Dropout", generator)
+        self.generator = generator  # None stays None: a copy of the layer has no generator either
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.p, self.training, self.inplace, generator=self.generator)
