@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels, masks
-from minigrad.device import CPU, device, device_of, empty, move, raise_later
+from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
 from minigrad.philox import WORD, philox
@@ -127,7 +127,9 @@ class Generator:
         state = self._pass(masks.words_of(n))
         if device.type == "cpu":
             return masks.keep_mask(state, n, p).reshape(shape)
-        return kernels.keep_mask(launch, empty(shape, np.bool_, device), state, p)
+        keep = empty(shape, np.bool_, device)
+        with on_device_of(keep):
+            return kernels.keep_mask(launch, keep, state, p)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
