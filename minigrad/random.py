@@ -2,17 +2,11 @@
 
 The function is Philox4x64-10, see `minigrad.philox`: block number ``offset + 1 + i`` under the key
 (seed, stream) is four 64-bit words, or eight 32-bit lanes. A draw takes whole blocks, and moves the
-offset past them. So
+offset past them; a dropout mask, too, is a function of the state (`minigrad.masks`). So
 
 - the same seed gives the same numbers on every machine, and the same masks on a GPU;
 - a generator is saved, restored and replayed by its three integers;
 - element i of a draw does not depend on how many are drawn, or by whom.
-
-A dropout mask compares a 32-bit number of each element with round(p · 2³²), at a quarter of the
-price. The upper 8 bits of the numbers are the bytes of the words of the draw. For all but one
-element in 256 they decide alone; for that one the lower 24 bits are computed, from a key that is
-drawn for the mask and the element's place. So a mask costs 8 random bits for an element, and is as
-exact as with 32.
 """
 
 from __future__ import annotations
@@ -20,16 +14,16 @@ from __future__ import annotations
 import contextlib
 import math
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad import kernels
-from minigrad.device import CPU, device, device_of, empty, move, raise_later
+from minigrad import kernels, masks
+from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
-from minigrad.philox import WORD, low_bits, mask_key, philox
+from minigrad.philox import WORD, philox
 
 
 class Generator:
@@ -104,18 +98,6 @@ class Generator:
         """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first."""
         return self.words((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
 
-    def mask_numbers(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """Draw the n 32-bit numbers of a mask, in two parts.
-
-        Returns:
-            The upper 8 bits (uint8), and a function that computes the lower 24 where they are
-            wanted: for an array of places, 0 to n - 1, those in these places.
-        """
-        count = (n + 7) // 8
-        state = self._pass(count)
-        upper = philox(*state, count).astype("<u8", copy=False).view(np.uint8)[:n]
-        return upper, lambda places: low_bits(mask_key(*state), places)
-
     def uniform(self, n: int) -> np.ndarray:
         """Draw n float64 numbers, uniform on the multiples of 2⁻⁵³ in [0, 1)."""
         return (self.words(n) >> np.uint64(11)) * 2.0**-53
@@ -128,40 +110,45 @@ class Generator:
     def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
         """Draw booleans that are False with probability p, to within 2⁻³³.
 
-        An element's number is U · 2²⁴ + L, and it is kept where that is at least round(p · 2³²).
-        For element i (in C order), U is byte i of ``numpy.random.Philox(key=[seed, stream],
-        counter=[offset, 0, 0, 0])``, of each word the lowest byte first; the offset moves on by
-        ⌈n/32⌉ blocks. L is `minigrad.philox.low_bits`, keyed by the first word of
-        ``counter=[offset, 0, 1, 0]``.
-
-        Only where U equals the upper 8 bits of the threshold, once in 256 times, is L computed, and
-        nowhere if the threshold's lower 24 bits are 0, as for p = 0.5.
+        `minigrad.masks` says which: they are a function of the generator's state, whose offset
+        moves on by one for every 32 elements or part of them.
 
         Args:
             shape: the shape of the mask.
             p: 0 to 1.
             device: where to draw it, and leave it; it is the same mask everywhere.
+
+        Raises:
+            ValueError: p is outside [0, 1], or NaN; nothing is drawn.
         """
-        n, threshold = math.prod(shape), round(float(p) * 2**32)
-        if device.type != "cpu":
-            keep = empty(shape, np.bool_, device)
-            return kernels.keep_mask(launch, keep, self._pass((n + 7) // 8), threshold)
-        high, low = divmod(threshold, 2**24)  # high is 256, which no byte reaches, for p = 1
-        upper, lower = self.mask_numbers(n)
-        if low == 0:
-            return (upper >= high).reshape(shape)
-        keep = upper == high
-        (ties,) = keep.nonzero()
-        np.greater(upper, high, out=keep)
-        if len(ties):
-            keep[ties] = lower(ties) >= low
-        return keep.reshape(shape)
+        if not 0 <= p <= 1:
+            raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
+        n = math.prod(shape)
+        state = self._pass(masks.words_of(n))
+        if device.type == "cpu":
+            return masks.keep_mask(state, n, p).reshape(shape)
+        keep = empty(shape, np.bool_, device)
+        with on_device_of(keep):
+            return kernels.keep_mask(launch, keep, state, p)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
 
 
 default_generator = Generator()
+
+
+def generator_for(who: str, generator: Generator | None) -> Generator:
+    """Return what an argument ``generator`` means: itself, or the default generator for None.
+
+    Raises:
+        TypeError: it is neither; ``who`` was given it.
+    """
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"{who}'s generator has to be a minigrad.Generator, but got {generator!r}")
+    return generator
 
 
 def manual_seed(seed: int) -> Generator:
@@ -221,8 +208,12 @@ def rand(
         dtype: a floating-point dtype.
         device: where to put them; they are drawn on the CPU.
         requires_grad: whether the result is a leaf that collects gradients.
+
+    Raises:
+        TypeError: ``generator`` is no Generator.
     """
-    generator, shape, dtype = generator or default_generator, _shape(size), np.dtype(dtype)
+    generator, shape = generator_for("rand", generator), _shape(size)
+    dtype = np.dtype(dtype)
     n = math.prod(shape)
     if dtype == np.float64:
         values = generator.uniform(n)
@@ -240,7 +231,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
-    generator, shape = generator or default_generator, _shape(size)
+    generator, shape = generator_for("randn", generator), _shape(size)
     values = generator.normal(math.prod(shape)).astype(dtype)
     return wrap(move(values.reshape(shape), device), requires_grad)
 
@@ -262,9 +253,10 @@ def randint(
         device: where to put them; they are drawn on the CPU.
 
     Raises:
-        TypeError: the size is missing.
+        TypeError: the size is missing; ``generator`` is no Generator.
         ValueError: the range is empty or too large.
     """
+    generator = generator_for("randint", generator)
     if size is None:
         low, high, size = 0, low, high
     if high is None:
@@ -274,14 +266,14 @@ def randint(
     if not 0 < high - low <= 2**53:
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
     shape = _shape((size,))
-    u = (generator or default_generator).uniform(math.prod(shape))
+    u = generator.uniform(math.prod(shape))
     values = (np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape)
     return wrap(move(values, device))
 
 
 def randperm(n: int, *, generator: Generator | None = None, device: device | str = CPU) -> Any:
     """Return 0, ..., n - 1 in random order (int64): the ranks of n random words."""
-    words = (generator or default_generator).words(n)
+    words = generator_for("randperm", generator).words(n)
     return wrap(move(np.argsort(words, kind="stable").astype(np.int64, copy=False), device))
 
 
@@ -293,15 +285,17 @@ def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
         generator: where to draw from; None for the default generator.
 
     Raises:
+        TypeError: ``generator`` is no Generator.
         ValueError: a probability is outside [0, 1], or NaN.
     """
+    generator = generator_for("bernoulli", generator)
     p = input.array if isinstance(input, TensorBase) else np.asarray(input)
     wrong = ~((p >= 0) & (p <= 1))
     if not isinstance(p, np.ndarray):
         raise_later(wrong.any(), ValueError("bernoulli: probabilities must be in [0, 1]"))
     elif wrong.any():
         raise ValueError(f"bernoulli: probabilities must be in [0, 1], got {p[wrong].flat[0]}")
-    lanes = move((generator or default_generator).lanes(p.size).reshape(p.shape), device_of(p))
+    lanes = move(generator.lanes(p.size).reshape(p.shape), device_of(p))
     return wrap((lanes < np.rint(p.astype(np.float64) * 2**32)).astype(p.dtype))
 
 

@@ -138,6 +138,13 @@ def test_a_scale_on_the_gpu_is_no_number_for_the_kernel(gpu: Any) -> None:
     np.testing.assert_array_equal(y.cpu().numpy(), X * KEEP * 2)
 
 
+@pytest.mark.parametrize("scale", [1e5, -1e5])
+def test_a_scale_beyond_float16_drops_to_zero_on_a_gpu_too(gpu: Any, scale: float) -> None:
+    x = np.float16(2.0**-14) * np.ones((4, 6), np.float16)
+    y = ops.masked_scale(there(x), there(KEEP), scale)
+    np.testing.assert_array_equal(y.cpu().numpy(), (x * np.float32(scale) * KEEP).astype(x.dtype))
+
+
 def test_the_mask_of_a_view_is_the_mask_of_its_copy(gpu: Any) -> None:
     for x in (minigrad.tensor(X).T, there(X).T):
         y = minigrad.nn.functional.dropout(x, 0.5, generator=minigrad.Generator(3))

@@ -199,7 +199,11 @@ def test_what_launches_kernels_knows_nothing_of_the_engine() -> None:
         if name.startswith("minigrad.kernels"):
             strangers = {d for d in dependencies(name) if not d.startswith("minigrad.kernels")}
             assert strangers <= {"minigrad.philox"}, name
+
+
+def test_masks_are_a_function_of_words_alone() -> None:
     assert dependencies("minigrad.philox") == set()
+    assert dependencies("minigrad.masks") == {"minigrad.philox"}
 
 
 def test_ops_import_the_table_and_each_other_only() -> None:

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.philox import low_bits, mask_key
+from minigrad import masks, nn
+from minigrad.nn import functional as F
 from minigrad.random import get_rng_state, set_rng_state
 from minigrad.testing.subjects import Injected
 from tests.contract import WORD, mask_numbers, philox_words, splitmix
@@ -41,9 +42,14 @@ def philox_lanes(state, n):
     return philox_words(state, (n + 1) // 2).astype("<u8").view("<u4")[:n]
 
 
-def given_numbers(*numbers):
-    """A generator that draws these 32-bit numbers."""
-    return Injected(np.array(numbers) / 2**32)
+def kept(numbers, p):
+    """Return which elements a mask keeps if these are their 32-bit numbers."""
+    upper, lower = np.divmod(np.array(numbers), 2**24)
+    words = np.append(upper, [0] * 7).astype(np.uint8)[: (len(numbers) + 7) // 8 * 8].view("<u8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masks, "philox", lambda *state_and_n: words)
+        patch.setattr(masks, "_lower_bits", lambda state, places: lower[places])
+        return masks.keep_mask((0, 0, 0), len(numbers), p).tolist()
 
 
 # ------------------------------------------------------------------- the contract
@@ -96,6 +102,7 @@ def test_a_mask_is_that_of_the_contract(state, n, p):
     keep = g.keep_mask((n,), p)
     assert keep.tolist() == [int(u) >= round(p * 2**32) for u in mask_numbers(state, n)]
     assert g.get_state() == (*state[:2], state[2] + -(-n // 32))
+    assert masks.keep_mask(state, n, p).tolist() == keep.tolist()
 
 
 #: the last ones are followed by blocks whose number takes more than 64 bits
@@ -122,55 +129,51 @@ def test_many_ties_are_decided_each_by_its_own_lower_bits():
     assert keep.tolist() == (numbers >= threshold).tolist()
 
 
-def test_lower_bits_are_those_of_splitmix64():
-    places = np.array([0, 1, 2])
+def test_the_lower_bits_of_the_contract_are_those_of_splitmix64():
     # the words that are commonly given for seed 1234567
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423]
     assert splitmix(1234567, 3).tolist() == known
-    assert low_bits(1234567, places).tolist() == [word >> 40 for word in known]
-    assert low_bits(1234567, places[::-1]).tolist() == [word >> 40 for word in known[::-1]]
-    assert places.tolist() == [0, 1, 2]
+    (key,) = philox_words((7, 8, 9), 1, third=1)
+    lower = [word >> 40 for word in splitmix(int(key), 3).tolist()]
+    assert (mask_numbers((7, 8, 9), 3) % 2**24).tolist() == lower
 
 
 def test_lower_bits_are_uniform_and_no_two_masks_share_them():
     """Fixed keys, so no false alarm: 256 counts of 4,096 each, by the χ² test (1 in 10⁶ is 376)."""
-    bits = np.array([low_bits(mask_key(0, 0, offset), np.arange(1024)) for offset in range(1024)])
-    for part in bits >> np.uint64(16), bits & np.uint64(255):
-        counts = np.bincount(part.astype(np.int64).ravel(), minlength=256)
+    bits = np.array([mask_numbers((0, 0, offset), 1024) % 2**24 for offset in range(1024)])
+    for part in bits >> 16, bits & 255:
+        counts = np.bincount(part.ravel(), minlength=256)
         assert ((counts - 4096.0) ** 2 / 4096).sum() < 376
     for other in np.roll(bits, 1, axis=0), np.roll(bits, 1, axis=1):  # the next mask, or place
-        equal = (bits >> np.uint64(16) == other >> np.uint64(16)).mean()
+        equal = (bits >> 16 == other >> 16).mean()
         assert abs(equal - 1 / 256) < 5 * (1 / 256 / bits.size) ** 0.5
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5])
-def test_lower_bits_are_computed_only_where_they_decide(p):
-    class Watched(mg.Generator):
-        asked = np.array([], int)
+def test_lower_bits_are_computed_only_where_they_decide(monkeypatch, p):
+    lower_bits, asked = masks._lower_bits, []
 
-        def mask_numbers(self, n):
-            upper, lower = super().mask_numbers(n)
+    def noted(state, places):
+        asked.extend(places.tolist())
+        return lower_bits(state, places)
 
-            def noted(places):
-                self.asked = np.append(self.asked, places)
-                return lower(places)
-
-            return upper, noted
-
-    g = Watched(8)
-    g.keep_mask((30_000,), p)
+    monkeypatch.setattr(masks, "_lower_bits", noted)
+    keep = mg.Generator(8).keep_mask((30_000,), p)
+    numbers = mask_numbers((8, 0, 0), 30_000)
     high, low = divmod(round(p * 2**32), 2**24)
-    ties = np.flatnonzero(mask_numbers((8, 0, 0), 30_000) >> 24 == high)
-    assert g.asked.tolist() == (ties.tolist() if low else [])
-    assert len(ties) > 0
+    ties = np.flatnonzero(numbers >> 24 == high).tolist()
+    assert asked == (ties if low else [])
+    assert ties
+    assert keep.tolist() == (numbers >= round(p * 2**32)).tolist()
 
 
 def test_no_block_is_drawn_twice():
     g, words = mg.Generator(3), []
     for n in (1, 31, 32, 33, 320, 321):
-        words.append(mask_key(*g.get_state()))
-        upper, _ = g.mask_numbers(n)
-        words += upper[: n // 8 * 8].copy().view("<u8").tolist()
+        state = g.get_state()
+        words += philox_words(state, 1, third=1).tolist()
+        words += philox_words(state, n // 8).tolist()
+        assert g.keep_mask((n,), 0.3).tolist() == (mask_numbers(state, n) >= 0.3 * 2**32).tolist()
         words += g.words(n).tolist()
     assert len(set(words)) == len(words)
 
@@ -204,25 +207,32 @@ def test_threads_that_draw_at_the_same_time_get_what_they_would_get_alone():
 
 def test_a_drawn_zero_is_kept_where_nothing_is_dropped():
     # keep where u >= threshold: u > threshold would drop the number 0 at p = 0
-    assert given_numbers(0, 0, 0).keep_mask((3,), 0.0).all()
-    assert not given_numbers(0, 0, 0).keep_mask((3,), 2.0**-32).any()
+    assert all(kept([0, 0, 0], 0.0))
+    assert not any(kept([0, 0, 0], 2.0**-32))
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.9999, 2.0**-32])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_threshold_is_p_in_32_bits_rounded_to_the_nearest(p, dtype):
-    p = float(dtype(p))
-    threshold = round(Fraction(p) * 2**32)
-    near = threshold - 1, threshold, 2**32 - 1
-    assert given_numbers(*near).keep_mask((3,), p).tolist() == [False, True, True]
-    drawn = mg.bernoulli(mg.full((3,), p, dtype=dtype), generator=given_numbers(*near))
-    assert drawn.tolist() == [1.0, 0.0, 0.0]
+    threshold = round(Fraction(float(dtype(p))) * 2**32)
+    near = np.array([threshold - 1, threshold, 2**32 - 1])
+    assert kept(near, dtype(p)) == [False, True, True]
+    full = mg.full((3,), float(dtype(p)), dtype=dtype)
+    assert mg.bernoulli(full, generator=Injected(near / 2**32)).tolist() == [1.0, 0.0, 0.0]
 
 
 def test_the_largest_number_is_dropped_where_everything_is():
     ones = [2**32 - 1] * 3
-    assert not given_numbers(*ones).keep_mask((3,), 1.0).any()
-    assert given_numbers(*ones).keep_mask((3,), 1 - 2.0**-32).all()
+    assert not any(kept(ones, 1.0))
+    assert all(kept(ones, 1 - 2.0**-32))
+
+
+@pytest.mark.parametrize("p", [-1e-9, 1 + 1e-9, float("nan"), float("inf")])
+def test_a_mask_of_what_is_no_probability_is_refused_and_nothing_is_drawn(p):
+    g = mg.Generator(1)
+    with pytest.raises(ValueError, match=f"keep_mask needs a p from 0 to 1, got {p}"):
+        g.keep_mask((3,), p)
+    assert g.get_state() == (1, 0, 0)
 
 
 #: computed with NumPy 2.4: Philox(key=[s, t], counter=[o, 0, 0, 0]).random_raw(4)
@@ -479,6 +489,30 @@ def test_draws_come_from_the_default_generator_unless_another_is_given(function)
     assert get_rng_state() == before
     assert function().tolist() == expected.tolist()
     assert get_rng_state() != before
+
+
+#: all that takes a generator, by the name that it has in messages
+TAKERS = {
+    **FUNCTIONS,
+    "dropout": lambda **g: F.dropout(mg.ones(5), 0.5, **g),
+    "Dropout": lambda **g: nn.Dropout(0.5, **g),
+    "uniform_": lambda **g: nn.init.uniform_(mg.ones(5), **g),
+    "normal_": lambda **g: nn.init.normal_(mg.ones(5), **g),
+    "DataLoader": lambda **g: mg.utils.data.DataLoader([1, 2], **g),
+    "random_split": lambda **g: mg.utils.data.random_split([1, 2], [1, 1], **g),
+}
+
+
+@pytest.mark.parametrize("name", TAKERS)
+@pytest.mark.parametrize("wrong", [3, 0, False, "seed", np.random.default_rng(0), mg.Generator])
+def test_what_is_no_generator_is_refused_and_nothing_is_drawn(name, wrong):
+    state = get_rng_state()
+    with pytest.raises(TypeError) as error:
+        TAKERS[name](generator=wrong)
+    assert str(error.value) == (
+        f"{name}'s generator has to be a minigrad.Generator, but got {wrong!r}"
+    )
+    assert get_rng_state() == state
 
 
 @functions

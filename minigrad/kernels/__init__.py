@@ -17,7 +17,7 @@ from minigrad.kernels.cross_entropy import (
     cross_entropy_forward,
     wrong_label,
 )
-from minigrad.kernels.dropout import dropout_forward, keep_mask, masked_scale
+from minigrad.kernels.dropout import keep_mask, masked_scale
 from minigrad.kernels.gather import gather_rows, wrong_row
 from minigrad.kernels.index import check_indices, wrong_place
 from minigrad.kernels.launch import OPTIONS, Launcher, Plan, RefusedError, Source
@@ -40,7 +40,6 @@ __all__ = [
     "check_indices",
     "cross_entropy_backward",
     "cross_entropy_forward",
-    "dropout_forward",
     "gather_rows",
     "keep_mask",
     "masked_scale",

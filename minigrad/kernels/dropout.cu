@@ -1,9 +1,7 @@
-// Dropout: the keep mask of Philox4x64-10, and x * keep * scale, in one pass over memory.
+// Dropout: the keep mask of Philox4x64-10, and x * keep * scale.
 //
-// A thread computes one Philox block, which decides thirty-two neighbouring elements (one in 256 of
-// them by more bits), and a warp the 1,024 elements of a tile. It then walks over its tile in steps
-// of 16 bytes a thread, neighbours side by side, as memory likes it; a shuffle fetches the decisions
-// from the thread that has made them.
+// For a mask a thread computes one Philox block, which decides thirty-two neighbouring elements (one
+// in 256 of them by more bits). Where a mask is applied, a thread has 16 bytes of x.
 
 using u32 = unsigned int;
 using u64 = unsigned long long;
@@ -164,29 +162,7 @@ __global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u
     store(keep, unpacked<LANES>(bits), LANES * block, n);
 }
 
-// keep[i] = number i of the draw >= threshold; y[i] = x[i] * keep[i] * scale; y may be x
-template <typename T>
-__global__ void dropout_forward(const T* x, T* y, bool* keep, i64 n, T scale, u64 seed, u64 stream,
-                                u64 offset, u64 threshold, u64 key) {
-    constexpr int N = 16 / sizeof(T);
-    const int lane = threadIdx.x % 32;
-    const i64 block = thread_number(), tile = LANES * (block - lane);
-    if (tile >= n) return;  // the whole warp at once: all of it is needed for the shuffles
-    const u32 bits = keep_bits(seed, stream, offset, threshold, key, block);
-    #pragma unroll
-    for (int step = 0; step < LANES / N; ++step) {
-        const int e = N * (32 * step + lane);  // the first of this thread's elements in the tile
-        const u32 own = __shfl_sync(0xffffffff, bits, e / LANES) >> e % LANES;
-        const Pack<bool, N> kept = unpacked<N>(own);
-        Pack<T, N> pack = load<T, N>(x, tile + e, n);
-        #pragma unroll
-        for (int j = 0; j < N; ++j) pack.at[j] = masked(pack.at[j], kept.at[j], scale);
-        store(y, pack, tile + e, n);
-        store(keep, kept, tile + e, n);
-    }
-}
-
-// y[i] = x[i] * keep[i] * scale; y may be x
+// y[i] = x[i] * keep[i] * scale
 template <typename T>
 __global__ void masked_scale(const T* x, const bool* keep, T* y, i64 n, T scale) {
     constexpr int N = 16 / sizeof(T);

@@ -7,10 +7,10 @@ map). docs/family.md says what each does to mean and variance, and which to take
 from __future__ import annotations
 
 from minigrad.nn import functional as F
+from minigrad.nn.dropping import checked_probability
 from minigrad.nn.layers import Linear
-from minigrad.nn.masks import checked_probability
 from minigrad.nn.module import Module
-from minigrad.random import Generator
+from minigrad.random import Generator, generator_for
 from minigrad.tensor import Tensor
 
 
@@ -23,6 +23,7 @@ class _Dropout(Module):
         super().__init__()
         self.p = checked_probability(p)
         self.inplace = inplace
+        generator_for(type(self).__name__, generator)  # raises what is none
         self.generator = generator
 
     def extra_repr(self) -> str:
@@ -220,6 +221,7 @@ class GaussianDropout(Module):
         self.p = checked_probability(p)
         if p == 1:
             raise ValueError(f"GaussianDropout's p has to be below 1, but got {p}")
+        generator_for(type(self).__name__, generator)  # raises what is none
         self.generator = generator
 
     def forward(self, x: Tensor) -> Tensor:
@@ -265,6 +267,7 @@ class DropConnect(Linear):
         checked_probability(p)
         super().__init__(in_features, out_features, bias)
         self.p = float(p)
+        generator_for(type(self).__name__, generator)  # raises what is none
         self.generator = generator
 
     def forward(self, x: Tensor) -> Tensor:

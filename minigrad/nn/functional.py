@@ -13,7 +13,7 @@ from minigrad import ops
 from minigrad.device import device_of
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
-from minigrad.nn.masks import checked_mask, checked_probability
+from minigrad.nn.dropping import checked_mask, checked_probability
 from minigrad.nn.noise import (
     alpha_dropout,
     drop_connect,
@@ -26,7 +26,7 @@ from minigrad.nn.noise import (
 )
 from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
 from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim, class_shares
-from minigrad.random import Generator, default_generator
+from minigrad.random import Generator, generator_for
 
 __all__ = [
     "alpha_dropout",
@@ -68,7 +68,7 @@ def dropout(
 
     The expectation of each element stays what it was, and its variance becomes p/(1-p)·x². The
     gradient passes through the same mask and scale. Element i (in C order) is kept where the i-th
-    32-bit number of the draw is at least round(p · 2³²): see `minigrad.Generator.keep_mask`.
+    32-bit number of the draw is at least round(p · 2³²): see `minigrad.masks`.
 
     A dropped element is x · 0: -0.0 for a negative x, and NaN for an x that is NaN or infinite
     (PyTorch computes the same on the CPU).
@@ -108,10 +108,7 @@ def dropout(
     p = checked_probability(p)
     if not isinstance(training, bool | np.bool_):
         raise TypeError(f"dropout's training has to be True or False, but got {training!r}")
-    if generator is not None and not isinstance(generator, Generator):
-        raise TypeError(
-            f"dropout's generator has to be a minigrad.Generator, but got {generator!r}"
-        )
+    generator = generator_for("dropout", generator)
     if not training or (p == 0 and mask is None):
         return input
     if input.dtype.kind != "f":
@@ -121,7 +118,7 @@ def dropout(
     elif p == 1:  # nothing is drawn
         keep = np.zeros_like(input, dtype=np.bool_)
     else:
-        keep = (generator or default_generator).keep_mask(input.shape, p, device_of(_array(input)))
+        keep = generator.keep_mask(input.shape, p, device_of(_array(input)))
     scale = 1 / (1 - p) if p < 1 else 0.0
     if not inplace:
         return ops.masked_scale(input, keep, scale)

@@ -18,8 +18,8 @@ from minigrad.creation import as_tensor
 from minigrad.device import device_of, move
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
-from minigrad.nn.masks import checked_floating, checked_probability, mask_of_units
-from minigrad.random import Generator, default_generator
+from minigrad.nn.dropping import checked_floating, checked_probability, mask_of_units
+from minigrad.random import Generator, generator_for
 from minigrad.table import differentiable
 
 __all__ = [
@@ -449,7 +449,7 @@ def gaussian_dropout(
     checked_floating(input)
     array = input.array if isinstance(input, TensorBase) else input
     if noise is None:
-        drawn = (generator or default_generator).normal(math.prod(input.shape))
+        drawn = generator_for("gaussian_dropout", generator).normal(math.prod(input.shape))
         noise = move(drawn.reshape(input.shape).astype(input.dtype), device_of(array))
     else:
         noise = as_tensor(noise).array.astype(input.dtype)

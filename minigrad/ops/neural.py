@@ -23,7 +23,7 @@ def masked_scale(x: Any, keep: Any, scale: Any) -> Any:
         keep: booleans that broadcast to the shape of x; False drops.
         scale: what the kept elements are multiplied by.
     """
-    if x.dtype == np.float16 and scale > 65504:  # infinite in float16, and 0 · ∞ is NaN
+    if x.dtype == np.float16 and abs(scale) > 65504:  # infinite in float16, and 0 · ∞ is NaN
         scale = np.float32(scale)
     y = x * keep
     y *= scale

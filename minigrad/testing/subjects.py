@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -345,6 +346,5 @@ class Injected(Generator):
         drawn, self._lanes = self._lanes[:n], self._lanes[n:]
         return drawn
 
-    def mask_numbers(self, n: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        upper, lower = np.divmod(self.lanes(n), 2**24)
-        return upper.astype(np.uint8), lambda places: lower[places]
+    def keep_mask(self, shape: Sequence[int], p: float, device: Any = None) -> Any:
+        return (self.lanes(math.prod(shape)) >= round(float(p) * 2**32)).reshape(shape)

@@ -12,7 +12,7 @@ from minigrad import kernels
 from minigrad.device import CPU, device, move, watched
 from minigrad.fused import fused
 from minigrad.kernels import Launcher
-from minigrad.random import Generator, randperm
+from minigrad.random import Generator, generator_for, randperm
 from minigrad.tensor import Tensor
 from minigrad.utils.collate import default_collate
 
@@ -107,6 +107,7 @@ def random_split(
         generator: where the order is drawn from; None for the default generator.
 
     Raises:
+        TypeError: ``generator`` is no Generator.
         ValueError: the lengths do not sum up to the whole, or one is negative.
 
     Examples:
@@ -114,6 +115,7 @@ def random_split(
         >>> [len(part) for part in random_split(range(10), [0.75, 0.25], minigrad.Generator(0))]
         [8, 2]
     """
+    generator = generator_for("random_split", generator)
     n = len(dataset)
     if any(not length >= 0 for length in lengths):
         raise ValueError(f"lengths should not be negative, got {list(lengths)}")
@@ -172,7 +174,8 @@ class DataLoader:
             process that asks for them.
 
     Raises:
-        TypeError: ``dataset`` has no length, or no examples at integers.
+        TypeError: ``dataset`` has no length, or no examples at integers; ``generator`` is no
+            Generator.
         ValueError: ``batch_size`` is no positive integer, or ``num_workers`` negative.
 
     Examples:
@@ -208,6 +211,7 @@ class DataLoader:
             raise ValueError(f"batch_size should be a positive integer value, got {batch_size!r}")
         if num_workers < 0:
             raise ValueError(f"num_workers option should be non-negative, got {num_workers}")
+        generator_for("DataLoader", generator)
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = shuffle

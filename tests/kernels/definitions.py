@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.flag import index_in
-from minigrad.philox import low_bits, mask_key, philox
+from tests.contract import mask_numbers
 
 # ------------------------------------------------------------------------- flag
 
@@ -120,18 +120,12 @@ def _shares(
 
 
 def keep_mask(shape: tuple[int, ...], state: tuple[int, int, int], threshold: int) -> np.ndarray:
-    """Define `keep_mask`: element i is whether number i of the draw is >= threshold.
+    """Define `keep_mask`: element i is whether number i of the mask is >= threshold.
 
-    The draw is that of `minigrad.Generator.keep_mask`: the upper 8 bits of the 32-bit numbers are
-    the bytes of the words of Philox4x64-10, low ones first, and the lower 24 are
-    `minigrad.philox.low_bits`. A kernel computes these where the bytes do not decide; here all are
+    A kernel computes the lower 24 bits of a number where the upper 8 do not decide; here all are
     computed.
     """
-    n = math.prod(shape)
-    words = philox(*state, (n + 7) // 8).astype("<u8", copy=False)
-    upper = words.view(np.uint8)[:n].astype(np.uint64)
-    lower = low_bits(mask_key(*state), np.arange(n))
-    return ((upper << np.uint64(24) | lower) >= threshold).reshape(shape)
+    return (mask_numbers(state, math.prod(shape)) >= threshold).reshape(shape)
 
 
 def masked_scale(x: np.ndarray, keep: np.ndarray, scale: float) -> np.ndarray:
@@ -139,14 +133,6 @@ def masked_scale(x: np.ndarray, keep: np.ndarray, scale: float) -> np.ndarray:
     y = x * keep
     y *= scale
     return y
-
-
-def dropout_forward(
-    x: np.ndarray, state: tuple[int, int, int], threshold: int, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Define `dropout_forward`: a keep mask, and what it leaves of x."""
-    keep = keep_mask(x.shape, state, threshold)
-    return masked_scale(x, keep, scale), keep
 
 
 # ------------------------------------------------------------------------- gather

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad.kernels
-from minigrad.kernels import OPTIONS, SOURCES, Launcher, Plan, dropout_forward
+from minigrad.kernels import OPTIONS, SOURCES, Launcher, Plan, masked_scale
 from minigrad.kernels.launch import check, groups, layout
 from tests.kernels.cuda_on_cpu import Device
 from tests.kernels.definitions import new_flag, set_flag, wrong_index
@@ -83,18 +83,19 @@ def test_arrays_on_different_devices_are_refused() -> None:
 
 def test_a_plan_for_one_layout_is_none_for_another() -> None:
     """Each differs from the first in one respect only; what was found out of it must not do."""
-    launch, state, device = Launcher(Recorder().load), (1, 2, 3), Device()
-    x, elsewhere = (Device(i).array(np.zeros((4, 4), np.float32)) for i in (0, 1))
+    launch, device = Launcher(Recorder().load), Device()
+    x = device.array(np.zeros((4, 4), np.float32))
+    keep, elsewhere = (Device(i).array(np.ones((4, 4), np.bool_)) for i in (0, 1))
     integers = device.array(np.zeros((4, 4), np.int32))
     view = device.array(np.zeros((8, 4), np.float32))[::2]
     for _ in range(2):
-        dropout_forward(launch, x, state, 0, 1.0)
+        masked_scale(launch, x, keep, 1.0)
         with pytest.raises(TypeError, match="int32"):
-            dropout_forward(launch, integers, state, 0, 1.0)
+            masked_scale(launch, integers, keep, 1.0)
         with pytest.raises(ValueError, match="C-contiguous"):
-            dropout_forward(launch, view, state, 0, 1.0)
+            masked_scale(launch, view, keep, 1.0)
         with pytest.raises(RuntimeError, match="same device"):
-            dropout_forward(launch, x, state, 0, 1.0, elsewhere)
+            masked_scale(launch, x, elsewhere, 1.0)
 
 
 @pytest.mark.parametrize(

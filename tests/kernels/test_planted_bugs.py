@@ -14,8 +14,8 @@ from minigrad.kernels import (
     check_indices,
     cross_entropy_backward,
     cross_entropy_forward,
-    dropout_forward,
     gather_rows,
+    keep_mask,
     masked_scale,
     relu_forward,
     sgd_step,
@@ -28,14 +28,22 @@ from tests.kernels.definitions import new_flag
 TEXT = {source.file: source.text() for source in SOURCES}
 
 
-def dropout(cpu: Device, launch: Launcher) -> None:
-    x = cpu.array(numbers(901, np.float32))
-    _, keep = dropout_forward(launch, x, (1, 2, 3), 2**31, 2.0)
-    masked_scale(launch, x, keep, 2.0)
+def mask(cpu: Device, launch: Launcher) -> None:
+    keep_mask(launch, cpu.empty((901,), np.bool_), (1, 2, 3), 0.3)
 
 
-def skewed_dropout(cpu: Device, launch: Launcher) -> None:
-    dropout_forward(launch, cpu.array(numbers(1024, np.float32), 1), (1, 2, 3), 2**31, 2.0)
+def skewed_mask(cpu: Device, launch: Launcher) -> None:
+    keep_mask(launch, cpu.empty((1024,), np.bool_, 4), (1, 2, 3), 0.3)
+
+
+def scale(cpu: Device, launch: Launcher) -> None:
+    keep = cpu.array(np.ones(901, np.bool_))
+    masked_scale(launch, cpu.array(numbers(901, np.float32)), keep, 2.0)
+
+
+def skewed_scale(cpu: Device, launch: Launcher) -> None:
+    keep = cpu.array(np.ones(1024, np.bool_))
+    masked_scale(launch, cpu.array(numbers(1024, np.float32), 1), keep, 2.0)
 
 
 def cross_entropy(cpu: Device, launch: Launcher) -> None:
@@ -76,10 +84,13 @@ READ = "  // the last sum has been read\n"
 HALF = "        if ((int)threadIdx.y < half)\n"
 #: In which file stands what, what takes its place, what use shows it, and as what.
 BUGS = [
-    ("dropout.cu", "first + N <= end &&", "first < end &&", dropout, "which has 3604"),
-    ("dropout.cu", "if (first + j < end) array", "array", dropout, "byte 3604 of argument 1"),
-    ("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_dropout, "not aligned"),
-    ("dropout.cu", "if (tile >= n)", "if (LANES * block >= n)", dropout, "has returned"),
+    ("dropout.cu", "first + N <= end &&", "first < end &&", mask, "which has 901"),
+    ("dropout.cu", "first + N <= end &&", "first < end &&", scale, "which has 901"),
+    ("dropout.cu", "if (first + j < end) array", "array", mask, "byte 901 of argument 0"),
+    ("dropout.cu", "if (first + j < end) array", "array", scale, "byte 3604 of argument 2"),
+    ("dropout.cu", "if (first + j < end) pack", "pack", scale, "byte 901 of argument 1"),
+    ("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_mask, "not aligned"),
+    ("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_scale, "not aligned"),
     ("cross_entropy.cu", SYNC + "    double total", "    double total", cross_entropy, EARLY),
     ("cross_entropy.cu", "    __syncthreads();" + READ, "", cross_entropy, "no barrier in between"),
     ("cross_entropy.cu", "if (row >= rows)", "if (row > rows)", cross_entropy, "byte 40 of"),

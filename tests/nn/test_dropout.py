@@ -22,7 +22,6 @@ from scipy.stats import binomtest
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
-from minigrad.testing.subjects import Injected
 from tests.contract import mask_numbers
 
 examples = settings(deadline=None, derandomize=True, max_examples=60)
@@ -204,13 +203,14 @@ def test_the_kept_elements_are_those_of_the_documented_random_function(
     assert generator.get_state() == (*state[:2], state[2] + blocks)
 
 
-@pytest.mark.parametrize("p", [0.2, 0.5, 1 / 3, 0.9, 1e-12, 2**-32, 1 - 2**-32, 1 - 2**-34])
-def test_a_number_on_the_threshold_is_kept_and_the_one_below_is_dropped(p: float) -> None:
-    threshold, last = round(p * 2**32), 2**32 - 1
-    numbers = [u for u in (0, threshold - 1, threshold, threshold + 1, last) if 0 <= u <= last]
-    generator = Injected(np.array(numbers) / 2**32)
-    y = F.dropout(mg.ones(len(numbers), dtype=np.float64), p, generator=generator)
-    assert (y != 0).tolist() == [u >= threshold for u in numbers]
+@pytest.mark.parametrize("place", [0, 1, 31, 32, 299])
+def test_a_number_on_the_threshold_is_kept_and_the_one_below_is_dropped(place: int) -> None:
+    state = (8, 0, 1)
+    number = int(mask_numbers(state, 300)[place])
+    for more, expected in (-1, True), (0, True), (0.49, True), (0.51, False), (1, False):
+        p = (number + more) / 2**32  # its threshold is p · 2³², rounded
+        y = F.dropout(mg.ones(300, dtype=np.float64), p, generator=generator_at(state))
+        assert bool(y[place] != 0) is expected
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in multiply:RuntimeWarning")

@@ -43,13 +43,14 @@ def test_dropout_keeps_the_mask_and_not_the_input() -> None:
     assert saved["keep"] is keep.array
 
 
-def test_a_scale_beyond_the_range_of_float16_drops_to_zero_as_in_pytorch() -> None:
+@pytest.mark.parametrize("scale", [1e5, -1e5])
+def test_a_scale_beyond_the_range_of_float16_drops_to_zero_as_in_pytorch(scale: float) -> None:
     x = minigrad.tensor([2.0, 2.0**-14, -1.0], dtype=np.float16, requires_grad=True)
     with np.errstate(over="ignore"):
-        y = minigrad.masked_scale(x, np.array([False, True, False]), 1e5)
+        y = minigrad.masked_scale(x, np.array([False, True, False]), scale)
         y.backward(minigrad.ones_like(y) * 2.0**-14)
-    assert y.tolist() == [0, float(np.float16(2.0**-14 * 1e5)), 0]
-    assert x.grad.tolist() == [0, float(np.float16(2.0**-14 * 1e5)), 0]
+    assert y.tolist() == [0, float(np.float16(2.0**-14 * scale)), 0]
+    assert x.grad.tolist() == [0, float(np.float16(2.0**-14 * scale)), 0]
 
 
 def test_a_dropped_element_that_is_not_finite_is_nan_as_in_pytorch() -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import minigrad as mg
-from minigrad.nn.masks import checked_probability
+from minigrad.nn.dropping import checked_probability
 from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.subjects import Subject
 

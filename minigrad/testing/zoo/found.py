@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Generator, nn
-from minigrad.nn.masks import checked_probability
+from minigrad.nn.dropping import checked_probability
 from minigrad.random import get_rng_state
 from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.subjects import Subject

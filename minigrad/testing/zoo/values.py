@@ -8,7 +8,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.nn.masks import checked_probability
+from minigrad.nn.dropping import checked_probability
 from minigrad.testing.frameworks import MINIGRAD
 from minigrad.testing.subjects import Subject
 from minigrad.testing.zoo.bug import bug, right, scale

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.device import device_of
 from minigrad.graph import TensorBase
-from minigrad.random import Generator, default_generator
+from minigrad.random import Generator, generator_for
 
 
 def checked_probability(p: float) -> float:
@@ -65,4 +65,4 @@ def mask_of_units(
     array = input.array if isinstance(input, TensorBase) else input
     if p == 1:
         return np.zeros_like(array, dtype=np.bool_)
-    return (generator or default_generator).keep_mask(tuple(units), p, device_of(array))
+    return generator_for("dropout", generator).keep_mask(tuple(units), p, device_of(array))
