@@ -4,8 +4,8 @@
     python -m benchmarks.before --commit main~5  # against any other
 
 Two versions of a package do not fit into one process. So each contestant has a process of its own,
-which waits for the name of a task, runs it and prints the seconds it took; and they take turns. Each
-has one thread: threads of one process that wait for work disturb the next.
+which waits for the name of a task, runs it and prints the seconds it took; and they take turns.
+Each has one thread: threads of one process that wait for work disturb the next.
 """
 
 from __future__ import annotations
