@@ -55,7 +55,7 @@ class Tolerance(NamedTuple):
 FLOAT64 = Tolerance(1e-12, 1e-9)
 FLOAT32 = Tolerance(1e-5, 1e-4)
 FLOAT16 = Tolerance(4e-3, 2e-2)
-TALL_FLOAT32 = Tolerance(2e-4, 1e-3)  # what PyTorch itself loses in sums of thousands
+TALL_FLOAT32 = Tolerance(2e-3, 4e-3)  # PyTorch itself loses that in sums of 70,001
 
 
 class Setting(NamedTuple):
