@@ -6,8 +6,8 @@ take in ``ci`` (`tests.reference.scaled`); the others take a fifth, and fifty ti
 
 No two runs are the same: what is drawn from minigrad's default generator follows from a seed that
 stands at the head of the report, and ``--seed`` repeats it. What hypothesis draws is repeated by
-the line that it prints with a failure. Where the variable CI is set hypothesis draws the same in every
-run, so that a change is judged by what it changes.
+the line that it prints with a failure. Where the variable CI is set, hypothesis draws the same in
+every run, so that a change is judged by what it changes.
 
 One thread for BLAS: the products here are small, and threads that wait for each other took a
 seventh of the time. So this comes before NumPy is imported.
