@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from minigrad.testing.builder import Array, Builder, Shape
-from minigrad.testing.forms import Form
 from minigrad.testing.programs import Ref
+from minigrad.testing.programs.builder import Array, Builder, Shape
+from minigrad.testing.programs.forms import Form
 
 
 def _wide(b: Builder, changing: bool = False) -> tuple[Ref, Shape]:

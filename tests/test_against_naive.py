@@ -11,8 +11,8 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import minigrad
-from minigrad.testing.forms import CHANGES, FORMS
 from minigrad.testing.programs import Program
+from minigrad.testing.programs.forms import CHANGES, FORMS
 from minigrad.testing.strategies import programs
 from tests import naive
 from tests.reference import scaled

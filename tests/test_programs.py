@@ -25,10 +25,10 @@ from hypothesis.stateful import (
 )
 
 import minigrad
-from minigrad.testing.builder import Builder
-from minigrad.testing.edges import EDGES, HEAPS, TALL
-from minigrad.testing.forms import CHANGES, FORMS, Form
 from minigrad.testing.programs import Step, minigrad_call, text_of
+from minigrad.testing.programs.builder import Builder
+from minigrad.testing.programs.edges import EDGES, HEAPS, TALL
+from minigrad.testing.programs.forms import CHANGES, FORMS, Form
 from tests.differences import DIFFERENCES, Difference, refused_by_one
 from tests.mistakes import MISTAKES
 from tests.reference import scaled
@@ -59,7 +59,7 @@ TALL_FLOAT32 = Tolerance(2e-3, 4e-3)  # PyTorch itself loses that in sums of 70,
 
 
 class Setting(NamedTuple):
-    """What a program is made of: `minigrad.testing.builder.Builder` says more."""
+    """What a program is made of: `minigrad.testing.programs.builder.Builder` says more."""
 
     dtypes: tuple[str, ...]  # of leaves
     kinds: str = "f"  # NumPy's letters of what arithmetic is done with

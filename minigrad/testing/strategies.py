@@ -21,9 +21,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigrad
-from minigrad.testing.builder import Builder
-from minigrad.testing.forms import CHANGES, FORMS
 from minigrad.testing.programs import Program
+from minigrad.testing.programs.builder import Builder
+from minigrad.testing.programs.forms import CHANGES, FORMS
 
 __all__ = [
     "LAYOUTS",

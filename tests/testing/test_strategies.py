@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import ops
 from minigrad.testing import strategies as mst
-from minigrad.testing.forms import CHANGES, FORMS
 from minigrad.testing.programs import Program, minigrad_call
+from minigrad.testing.programs.forms import CHANGES, FORMS
 from tests.reference import scaled
 
 some = settings(max_examples=scaled(50), deadline=None)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigrad.testing.builder import Builder
-from minigrad.testing.forms import Form
 from minigrad.testing.programs import Ref
+from minigrad.testing.programs.builder import Builder
+from minigrad.testing.programs.forms import Form
 
 TALL = (3000, 70_001)  # rows: more than halves count one by one, and more than they reach
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.testing.builder import LARGEST, Array, Builder, NoFit, Shape, broadcast
 from minigrad.testing.programs import Ref
+from minigrad.testing.programs.builder import LARGEST, Array, Builder, NoFit, Shape, broadcast
 
 Form = Callable[[Builder], Any]
 

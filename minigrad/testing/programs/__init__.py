@@ -2,6 +2,9 @@
 
 A program is a list of steps. Each calls one op; its result is the register ``t0``, ``t1``, ... that
 later steps read. Nothing is said about how an engine spells an op: that is what ``call`` is for.
+
+These test an engine, and not anybody's dropout: `builder` draws the steps, `forms` and `edges` say
+which.
 """
 
 from __future__ import annotations
