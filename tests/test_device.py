@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.device import CPU, cuda_status, device, device_of, move
+from minigrad.device import CPU, cuda_status, device, device_of, gpus, move
 
 NOT_INSTALLED = r'CuPy is not installed: pip install "minigrad\[cuda13\]"'
 
@@ -71,6 +71,7 @@ def install(monkeypatch):
     yield put
     monkeypatch.undo()
     cuda_status.cache_clear()
+    gpus.several = False
 
 
 # ------------------------------------------------------------------- names

@@ -75,10 +75,11 @@ def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
             whose result takes grid, block and arguments, arrays of this module among them.
     """
     from minigrad import fused
-    from minigrad.device import _pending, cuda_status
+    from minigrad.device import _pending, cuda_status, gpus
 
     def look_anew() -> None:
         cuda_status.cache_clear()
+        gpus.several = False
         _pending.clear()
         fused.launch.forget()
 
