@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.device import gpus
 from minigrad.random import get_rng_state, set_rng_state
 
 
@@ -59,9 +58,6 @@ GLOBALS = {
     "minigrad's grad mode": Global(minigrad.is_grad_enabled, minigrad.set_grad_enabled),
     "the default generator's seed and stream": Global(
         lambda: get_rng_state()[:2], lambda old: set_rng_state((*old, 0))
-    ),
-    "whether there are several GPUs": Global(
-        lambda: gpus.several, lambda old: setattr(gpus, "several", old)
     ),
     "NumPy's error state": Global(np.geterr, lambda old: np.seterr(**old)),
     "NumPy's print options": Global(np.get_printoptions, lambda old: np.set_printoptions(**old)),
