@@ -63,13 +63,13 @@ class TestOps(Tabled):
         example = data.draw(drawn(case)).astype(data.draw(st.sampled_from(["float64", "float32"])))
         y, expected = (example.value(framework) for framework in FRAMEWORKS)
         assert y.device.type == "cuda"
-        backend.assert_same(y, expected)
+        backend.assert_same(y, expected, exact=False)  # sums are folded on the host alone
         if case.smooth:
             arrays = with_cotangent(example)
             for order in range(1, case.order + 1):
                 pairs = (analytic(example, framework, arrays, order) for framework in FRAMEWORKS)
                 for actual, wanted in zip(*pairs, strict=True):
-                    backend.assert_same(actual, wanted)
+                    backend.assert_same(actual, wanted, exact=False)
 
     def test_subgradient_is_the_documented_one(self, backend: Backend, tie: Tie) -> None:
         assert_subgradients(tie, DEVICE_FRAMEWORK)
