@@ -193,6 +193,22 @@ def fork_rng() -> Iterator[None]:
         default_generator.set_state(state)
 
 
+def normal_(
+    tensor: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Any:
+    """Replace a tensor's elements by draws from a normal distribution; return the tensor."""
+    z = generator_for("normal_", generator).normal(math.prod(tensor.shape))
+    return tensor.copy_(wrap((mean + std * z).reshape(tensor.shape)))
+
+
+def uniform_(
+    tensor: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
+) -> Any:
+    """Replace a tensor's elements by draws that are uniform on [a, b); return the tensor."""
+    u = generator_for("uniform_", generator).uniform(math.prod(tensor.shape))
+    return tensor.copy_(wrap((a + (b - a) * u).reshape(tensor.shape)))
+
+
 def rand(
     *size: Any,
     generator: Generator | None = None,

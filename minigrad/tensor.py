@@ -15,6 +15,7 @@ from minigrad.indexing import index_of
 from minigrad.inplace import write
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
+from minigrad.random import normal_, uniform_
 
 
 def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -368,6 +369,8 @@ class Tensor(TensorBase):
     def relu_(self) -> Tensor:
         """Replace negative elements by 0, in the same memory."""
         return write(self, ops.relu, self.array)
+
+    normal_, uniform_ = normal_, uniform_
 
     def __setitem__(self, index: Any, value: Any) -> None:
         write(self, ops.setitem, value, index_of(index, self.array), self.array)

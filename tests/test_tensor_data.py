@@ -38,6 +38,11 @@ def an_element(m: Any, w: Any) -> None:
     w.data[0] = 5
 
 
+def a_draw(m: Any, w: Any) -> None:
+    w.data.normal_(0, 1e-9)
+    w.data.uniform_(1, 1 + 1e-9)
+
+
 def a_gradient_of_zeros(m: Any, w: Any) -> None:
     w.grad.data.zero_()
 
@@ -65,7 +70,7 @@ def while_recording(m: Any, w: Any) -> None:
 
 
 IDIOMS = [
-    a_step_in_place, a_step_by_assignment, zeros_in_place, a_fill, a_copy, an_element,
+    a_step_in_place, a_step_by_assignment, zeros_in_place, a_fill, a_copy, a_draw, an_element,
     a_gradient_of_zeros, another_shape, another_dtype, statistics, while_recording,
 ]  # fmt: skip
 

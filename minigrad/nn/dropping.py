@@ -28,6 +28,17 @@ def checked_probability(p: float) -> float:
     return float(p)
 
 
+def checked_mode(training: bool) -> bool:
+    """Return ``training``, if it is True or False.
+
+    Raises:
+        TypeError: it is something else, such as ``'False'``, which would count as true.
+    """
+    if not isinstance(training, bool | np.bool_):
+        raise TypeError(f"dropout's training has to be True or False, but got {training!r}")
+    return bool(training)
+
+
 def checked_floating(input: Any) -> None:
     """Raise TypeError unless the input is floating-point."""
     if input.dtype.kind != "f":

@@ -13,7 +13,7 @@ from minigrad import ops
 from minigrad.device import device_of
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
-from minigrad.nn.dropping import checked_mask, checked_probability
+from minigrad.nn.dropping import checked_mask, checked_mode, checked_probability
 from minigrad.nn.noise import (
     alpha_dropout,
     drop_connect,
@@ -106,10 +106,8 @@ def dropout(
         True
     """
     p = checked_probability(p)
-    if not isinstance(training, bool | np.bool_):
-        raise TypeError(f"dropout's training has to be True or False, but got {training!r}")
     generator = generator_for("dropout", generator)
-    if not training or (p == 0 and mask is None):
+    if not checked_mode(training) or (p == 0 and mask is None):
         return input
     if input.dtype.kind != "f":
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
@@ -231,6 +229,9 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 def _reduce(losses: Any, reduction: str, count: Any) -> Any:
     if reduction == "none":
         return losses
+    dtype = losses.dtype
+    if dtype == np.float16:  # which counts to 65,504
+        return _reduce(losses.astype(np.float32), reduction, count).astype(dtype)
     if reduction == "sum":
         return losses.sum()
     # nothing counted: the mean is NaN, and gradients are zeros, not NaN as of a division by 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from minigrad.creation import as_tensor
 from minigrad.grad_mode import no_grad
-from minigrad.random import Generator, generator_for
+from minigrad.random import Generator
 from minigrad.tensor import Tensor
 
 _GAINS = {
@@ -43,8 +43,7 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Fill with numbers uniform on [a, b)."""
-    u = generator_for("uniform_", generator).uniform(tensor.numel())
-    return _fill(tensor, a + (b - a) * u)
+    return tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
@@ -52,8 +51,7 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Fill with normally distributed numbers of the given mean and standard deviation."""
-    z = generator_for("normal_", generator).normal(tensor.numel())
-    return _fill(tensor, mean + std * z)
+    return tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad()

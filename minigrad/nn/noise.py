@@ -18,7 +18,12 @@ from minigrad.creation import as_tensor
 from minigrad.device import device_of, move
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
-from minigrad.nn.dropping import checked_floating, checked_probability, mask_of_units
+from minigrad.nn.dropping import (
+    checked_floating,
+    checked_mode,
+    checked_probability,
+    mask_of_units,
+)
 from minigrad.random import Generator, generator_for
 from minigrad.table import differentiable
 
@@ -183,7 +188,7 @@ def _dropped(
 ) -> Any:
     """Return dropout with one draw for each unit."""
     p = checked_probability(p)
-    if not training or (p == 0 and mask is None):
+    if not checked_mode(training) or (p == 0 and mask is None):
         return input
     checked_floating(input)
     keep = mask_of_units(input, units, p, mask, generator)
@@ -395,7 +400,7 @@ def _alpha(
     generator: Generator | None,
 ) -> Any:
     p = checked_probability(p)
-    if not training or (p == 0 and mask is None):
+    if not checked_mode(training) or (p == 0 and mask is None):
         return input
     checked_floating(input)
     keep = mask_of_units(input, units, p, mask, generator)
@@ -444,7 +449,7 @@ def gaussian_dropout(
     p = checked_probability(p)
     if p == 1:
         raise ValueError("gaussian_dropout's p has to be below 1, where its variance is infinite")
-    if not training or p == 0:
+    if not checked_mode(training) or p == 0:
         return input
     checked_floating(input)
     array = input.array if isinstance(input, TensorBase) else input

@@ -278,3 +278,18 @@ def test_the_boundary_of_a_draw_is_that_of_dropout() -> None:
     u = np.array([0.2499, 0.25, 0.2501])
     y = F.drop_path(mg.ones(3, 2), 0.25, generator=Injected(u))
     assert (y == 0).numpy().tolist() == [[True, True], [False, False], [False, False]]
+
+
+@pytest.mark.parametrize("training", ["False", 1, 0, None])
+def test_a_mode_that_is_no_boolean_is_refused_by_every_dropout(training: Any) -> None:
+    x = mg.ones(2, 3, 4)
+    for call in (
+        F.dropout, F.dropout1d, F.dropout2d, F.alpha_dropout, F.feature_alpha_dropout,
+        F.gaussian_dropout, F.drop_path,
+    ):  # fmt: skip
+        with pytest.raises(
+            TypeError, match=f"training has to be True or False, but got {training!r}"
+        ):
+            call(x, 0.5, training)
+    with pytest.raises(TypeError, match="True or False"):
+        F.drop_connect(mg.ones(2, 3), mg.ones(4, 3), None, 0.5, training)

@@ -428,3 +428,14 @@ def test_labels_may_be_of_any_integer_dtype_and_an_index_in_range_ignored() -> N
         assert found.item() == expected
     with pytest.raises(IndexError, match="Target -1 is out of bounds"):
         F.cross_entropy(mg.tensor(x), mg.tensor(np.int8([0, 3, -1, 1, 2])))
+
+
+@pytest.mark.parametrize("count", [65_504, 70_000, 100_000])
+def test_means_of_more_examples_than_float16_can_count_are_right(count: int) -> None:
+    x = mg.full((count, 2), -0.7, dtype=mg.float16, requires_grad=True)
+    q = mg.full((count, 2), 0.5, dtype=mg.float16)
+    assert F.cross_entropy(x, q).item() == pytest.approx(math.log(2), rel=2e-3)
+    loss = F.nll_loss(x, mg.zeros(count, dtype=mg.int64))
+    assert loss.item() == pytest.approx(0.7, rel=2e-3)
+    loss.backward(mg.tensor(1000.0, dtype=mg.float16))
+    assert x.grad[0].tolist() == pytest.approx([-1000 / count, 0], rel=1e-2)

@@ -628,12 +628,12 @@ ERRORS: dict[str, Any] = {
     ),
     "concatenate other shapes": (
         lambda x: minigrad.concatenate([x, x[:, 1:]]),
-        ValueError,
+        RuntimeError,
         "must match exactly",
     ),
     "stack other shapes": (
         lambda x: minigrad.stack([x, x[0]]),
-        ValueError,
+        RuntimeError,
         "must have same number",
     ),
     "an unknown keyword": (
@@ -678,3 +678,14 @@ def test_the_gradient_of_the_gradient_of_taking_is_taking() -> None:
     (dx,) = minigrad.grad(x.take_along_dim(indices, 1), x, g, create_graph=True)
     (dg,) = minigrad.grad(dx, g, v)
     assert dg.tolist() == [[2.0, 1.0], [3.0, 3.0]]
+
+
+def test_sizes_that_do_not_fit_are_a_runtime_error_as_in_pytorch() -> None:
+    for m in minigrad, pytorch().module:
+        for call in (
+            lambda m: m.cat([m.ones(1, 2), m.ones(1, 3)]),
+            lambda m: m.stack([m.ones(2), m.ones(3)]),
+            lambda m: m.ones(2).copy_(m.ones(3)),
+        ):
+            with pytest.raises(RuntimeError):
+                call(m)
