@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import secrets
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,7 +44,7 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.manual_seed(secrets.randbits(64) if seed is None else seed)
+        self.manual_seed(int.from_bytes(os.urandom(8)) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Restart at the beginning of stream 0 of ``seed``; return the generator itself."""

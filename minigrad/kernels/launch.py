@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -59,7 +59,7 @@ class Source:
 
     def text(self) -> str:
         """Return the CUDA source."""
-        return files(__package__).joinpath(self.file).read_text(encoding="utf-8")
+        return Path(__file__).parent.joinpath(self.file).read_text(encoding="utf-8")
 
 
 class Plan(NamedTuple):

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +73,7 @@ def _temporary(target: Path, private: bool) -> tuple[Path, int | None]:
         ends, however it ends. Without locks, None.
     """
     while True:
-        temporary = target.with_name(_prefix(target) + secrets.token_hex(8) + _suffix(target))
+        temporary = target.with_name(_prefix(target) + os.urandom(8).hex() + _suffix(target))
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
         file = os.open(temporary, flags, 0o600 if private else 0o666)
         if fcntl is None:
