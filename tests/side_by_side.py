@@ -218,7 +218,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     ),
     "an integer divided by 0": (r"^\w+: ZeroDivisionError",) * 2,
     "shapes that do not broadcast": (
-        r"^ValueError: .*could not (be )?broadcast|^RuntimeError: (The size of|output with shape)",
+        r"^(Value|Runtime)Error: .*could not (be )?broadcast|^RuntimeError: (The size of|output with shape)",
         r"^RuntimeError: (The size of tensor a|The expanded size of the tensor|output with shape)",
     ),
     "an expansion that is none": (
@@ -235,7 +235,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     )
     * 2,
     "joining what does not fit": (
-        r"^ValueError: all the input array",
+        r"^RuntimeError: Sizes of tensors must match",
         r"^RuntimeError: (stack expects|Tensors must have same number|Sizes of tensors must)",
     ),
     "a permutation that is none": (
