@@ -218,7 +218,8 @@ REFUSALS: dict[str, tuple[str, str]] = {
     ),
     "an integer divided by 0": (r"^\w+: ZeroDivisionError",) * 2,
     "shapes that do not broadcast": (
-        r"^(Value|Runtime)Error: .*could not (be )?broadcast|^RuntimeError: (The size of|output with shape)",
+        r"^(Value|Runtime)Error: .*could not (be )?broadcast|"
+        r"^RuntimeError: (The size of|output with shape)",
         r"^RuntimeError: (The size of tensor a|The expanded size of the tensor|output with shape)",
     ),
     "an expansion that is none": (
