@@ -198,7 +198,7 @@ CASES = {
     "getitem": Case(lambda m, x, index: m.getitem(x, index), indexings("basic"), torch=take),
     "getitem: integer arrays": Case(lambda m, x, index: x[index], indexings("integers")),
     "getitem: a mask": Case(lambda m, x, index: x[index], indexings("mask")),
-    "getitem: mixed": Case(lambda m, x, index: x[index], indexings("mixed"), torch=take),
+    "getitem: mixed": Case(lambda m, x, index: m.getitem(x, index), indexings("mixed"), torch=take),
     "setitem": Case(
         lambda m, x, value, index: m.setitem(x, value, index), replacements("basic"), torch=put
     ),
