@@ -4,6 +4,16 @@
 """
 
 EQUIVALENT = {
+    "the larger of two is above one of them just where the other is, and so for the smaller": (
+        "maximum, a: kept(g, ~(a <= b)) + kept(g / 2, a == b) → "
+        "kept(g, ~(y <= b)) + kept(g / 2, a == b)",
+        "maximum, b: kept(g, ~(b <= a)) + kept(g / 2, a == b) → "
+        "kept(g, ~(y <= a)) + kept(g / 2, a == b)",
+        "minimum, a: kept(g, ~(a >= b)) + kept(g / 2, a == b) → "
+        "kept(g, ~(y >= b)) + kept(g / 2, a == b)",
+        "minimum, b: kept(g, ~(b >= a)) + kept(g / 2, a == b) → "
+        "kept(g, ~(y >= a)) + kept(g / 2, a == b)",
+    ),
     "zeros of that shape and dtype are zeros of that shape and dtype": (
         "overwrite, x: np.zeros_like(g) → -np.zeros_like(g)",
         "overwrite, x: np.zeros_like(g) → 2 * np.zeros_like(g)",

@@ -19,7 +19,7 @@ _SELECTING: dict[str, Callable[[Builder, Ref, Ref], Ref]] = {
     "two limits": lambda b, x, zero: b.add("clamp", x, min=0, max=1),
     "a tensor as limit": lambda b, x, zero: b.add("clamp", x, min=zero),
     "maximum": lambda b, x, zero: b.add("maximum", x, zero),
-    "minimum": lambda b, x, zero: b.add("neg", b.add("minimum", x, zero)),
+    "minimum": lambda b, x, zero: b.add("sub", 0, b.add("minimum", x, zero)),  # not -0
     "max of two": lambda b, x, zero: b.add("max", x, zero),
     "a choice": lambda b, x, zero: b.add("where", b.add("gt", x, zero), x, zero),
 }
