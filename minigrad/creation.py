@@ -88,7 +88,7 @@ def full(
         requires_grad: whether gradients are to be computed for it.
     """
     dtype = tensor(fill_value).dtype if dtype is None else dtype
-    data = empty(size, dtype, device)
+    data = empty(size, np.dtype(dtype).newbyteorder("="), device)
     with on_device_of(data):
         data[...] = fill_value
     made: Tensor = wrap(data)

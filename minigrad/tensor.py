@@ -589,7 +589,7 @@ def tensor(
         dtype = np.float32
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
-    array = array.astype(dtype or array.dtype.newbyteorder("="))
+    array = array.astype(np.dtype(dtype or array.dtype).newbyteorder("="))
     result: Tensor = wrap(array if device is None else move(array, device))
     return result.requires_grad_(requires_grad)
 

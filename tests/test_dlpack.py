@@ -74,5 +74,12 @@ def test_bytes_in_the_other_order_are_turned_or_refused() -> None:
         (x * x).sum().backward()
         assert (x.dtype.isnative, x.grad.dtype.isnative) == (True, True)
         assert x.grad.tolist() == [2, 4]
+    for t in (
+        mg.ones(2, dtype=array.dtype),
+        mg.ones(2).to(array.dtype),
+        mg.tensor([1.0], dtype=">f8"),
+    ):
+        assert t.dtype == mg.float64
+        assert t.dtype.isnative
     with pytest.raises(TypeError, match=r"other order.*minigrad\.tensor"):
         mg.from_numpy(array)

@@ -169,7 +169,7 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 def cast(x: Any, dtype: Any) -> Any:
     """Return a copy of ``x`` with another dtype, given as one or by its name."""
-    return _cast(x, np.dtype(dtype))
+    return _cast(x, np.dtype(dtype).newbyteorder("="))
 
 
 @differentiable(x=lambda g: g)
