@@ -6,9 +6,7 @@ Every function returns the tensor. ``generator`` is where to draw from; None for
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from minigrad.creation import as_tensor
 from minigrad.grad_mode import no_grad
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
@@ -130,7 +128,3 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
-
-
-def _fill(tensor: Tensor, values: Any) -> Tensor:
-    return tensor.copy_(as_tensor(values.reshape(tensor.shape), device=tensor.device))
