@@ -30,7 +30,9 @@ class _GradMode:
     mode: bool
 
     def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
+        if not isinstance(mode, bool):
+            raise TypeError(f"a grad mode is True or False, not {mode!r}")
+        self.mode = mode
 
     def __enter__(self) -> None:
         modes.set((*modes.get(), self.mode))
@@ -45,8 +47,10 @@ class _GradMode:
         mode back in between.
 
         Raises:
-            TypeError: it is an asynchronous generator.
+            TypeError: it is an asynchronous generator, or no function at all.
         """
+        if not callable(function):
+            raise TypeError(f"a grad mode decorates a function, not {function!r}")
         if inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{function.__name__} is an asynchronous generator, which a grad mode cannot "
@@ -132,7 +136,8 @@ class inference_mode(_GradMode):  # noqa: N801
         return cls()(mode) if callable(mode) else super().__new__(cls)
 
     def __init__(self, mode: bool = True) -> None:
-        super().__init__(not mode and is_grad_enabled())
+        super().__init__(mode)
+        self.mode = not mode and is_grad_enabled()
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801

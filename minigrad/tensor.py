@@ -201,6 +201,7 @@ class Tensor(TensorBase):
 
         Raises:
             RuntimeError: the tensor does not require grad.
+            TypeError: the hook is no function.
 
         Examples:
             >>> x = tensor([1.0, 2.0], requires_grad=True)
@@ -212,6 +213,8 @@ class Tensor(TensorBase):
         """
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not callable(hook):
+            raise TypeError(f"a hook has to be a function of the gradient, got {hook!r}")
         return self._hooks().add(hook)
 
     def retain_grad(self) -> None:

@@ -210,3 +210,13 @@ def test_blocks_that_end_in_another_order_than_they_began_leave_the_mode_as_it_w
     assert is_grad_enabled()
     two.__exit__()  # once too often
     assert is_grad_enabled()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: mg.no_grad(3), lambda: mg.enable_grad()("f"), lambda: mg.inference_mode("no"),
+    lambda: mg.set_grad_enabled("False"),
+])  # fmt: skip
+def test_what_is_neither_a_mode_nor_a_function_is_refused(make: Callable[[], Any]) -> None:
+    with pytest.raises(TypeError, match="a grad mode"):
+        make()
+    assert is_grad_enabled()

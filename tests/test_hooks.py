@@ -157,6 +157,11 @@ def test_what_needs_no_gradient_takes_no_hook() -> None:
                 call(m)
 
 
+def test_a_hook_that_is_no_function_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="a hook has to be a function of the gradient, got 3"):
+        mg.ones(2, requires_grad=True).register_hook(3)  # type: ignore[arg-type]
+
+
 def test_hooks_make_no_cycles() -> None:
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     gc.collect()
