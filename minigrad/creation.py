@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device, empty, is_array, on_device_of, share
+from minigrad.device import device, empty, is_array, native, on_device_of, share
 from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
@@ -88,7 +88,7 @@ def full(
         requires_grad: whether gradients are to be computed for it.
     """
     dtype = tensor(fill_value).dtype if dtype is None else dtype
-    data = empty(size, np.dtype(dtype).newbyteorder("="), device)
+    data = empty(size, native(dtype), device)
     with on_device_of(data):
         data[...] = fill_value
     made: Tensor = wrap(data)

@@ -134,6 +134,11 @@ def move(array: Any, to: device | str) -> Any:
         return cupy.asarray(array)
 
 
+def native(dtype: Any) -> np.dtype[Any]:
+    """Return a dtype in this machine's order of bytes, as NumPy's one object for it."""
+    return np.dtype(np.dtype(dtype).type)
+
+
 def empty(size: Any, dtype: Any, to: device | str) -> Any:
     """Return a new array on a device; its elements are whatever was in its memory.
 

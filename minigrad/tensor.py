@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import autograd, ops
-from minigrad.device import device, device_of, fetch, is_array, move, share
+from minigrad.device import device, device_of, fetch, is_array, move, native, share
 from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
@@ -592,7 +592,7 @@ def tensor(
         dtype = np.float32
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
-    array = array.astype(np.dtype(dtype or array.dtype).newbyteorder("="))
+    array = array.astype(native(dtype or array.dtype))
     result: Tensor = wrap(array if device is None else move(array, device))
     return result.requires_grad_(requires_grad)
 

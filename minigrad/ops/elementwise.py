@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels
+from minigrad.device import native
 from minigrad.fused import fused
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
@@ -169,7 +170,7 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 def cast(x: Any, dtype: Any) -> Any:
     """Return a copy of ``x`` with another dtype, given as one or by its name."""
-    return _cast(x, np.dtype(dtype).newbyteorder("="))
+    return _cast(x, native(dtype))
 
 
 @differentiable(x=lambda g: g)
