@@ -136,7 +136,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, AssertionError):
         return str(error) or "an assertion failed"
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    file = frame.f_code.co_filename
+    file = frame.f_code.co_filename.rpartition("site-packages/")[-1]
     return f"it raised {type(error).__name__}: {error} (line {line} of {file})"
 
 
