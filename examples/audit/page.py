@@ -10,8 +10,8 @@ from examples.audit.faults import FAULTS, OUTPUTS
 from minigrad.testing.laws import BUG, CONTRACT, EDGE, LAWS
 
 CELLS = {"holds": ".", "BROKEN": "X", "exempt": "e", "n/a": " "}
-ORDER = ("minigrad", "torch", "inductor", "timm", "geometric", "flax", "equinox", "haiku", "keras-jax",
-         "keras-tensorflow", "keras-torch", "tensorflow", "mlx", "tinygrad", "paddle",
+ORDER = ("minigrad", "torch", "inductor", "timm", "geometric", "flax", "equinox", "haiku",
+         "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "mlx", "tinygrad", "paddle",
          "mindspore")  # fmt: skip
 NOT_TRIED = """\
 Not tried: MXNet, which needs an older NumPy. tinygrad was tried with clang 14. Of timm the file
