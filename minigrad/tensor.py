@@ -528,6 +528,11 @@ class Tensor(TensorBase):
     def __format__(self, spec: str) -> str:
         return format(self.item() if spec and self.array.size == 1 else str(self), spec)
 
+    def __copy__(self) -> Tensor:
+        made = self.__class__.__new__(self.__class__)
+        made._become(wrap(self.array, self._requires_grad, storage=self._storage))
+        return made
+
     def __reduce__(self) -> Any:
         if self.grad_fn is not None:
             raise RuntimeError(

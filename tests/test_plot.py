@@ -66,6 +66,21 @@ def test_a_history_is_drawn_as_lines_that_hold_its_numbers(plt: Any, epochs: int
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(curves(ax))
 
 
+def test_matplotlib_draws_tensors_as_arrays(plt: Any) -> None:
+    matrix, numbers = mg.arange(6.0).reshape(3, 2), mg.arange(4.0)
+    assert [line.get_ydata().tolist() for line in plt.plot(matrix)] == matrix.T.tolist()
+    assert plt.hist(numbers, bins=2)[0].tolist() == [2, 2]
+    assert plt.imshow(matrix).get_array().tolist() == matrix.tolist()
+    assert plt.scatter(numbers, numbers).get_offsets()[:, 1].tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize("history", [lambda x: x, lambda x: x * 2])
+def test_matplotlib_is_refused_tensors_with_a_history(plt: Any, history: Any) -> None:
+    x = mg.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"Use tensor\.detach\(\)\.numpy\(\)"):
+        plt.plot(history(x))
+
+
 def test_lines_differ_in_colour_and_in_style(plt: Any) -> None:
     lines = plot_history(history(3)).get_lines()
     assert len({line.get_color() for line in lines}) == len(CURVES)
