@@ -57,7 +57,8 @@ def changed(m: Any, kind: str, changes: list[Any]) -> list[Any]:
                     more = [layer() for _ in range(args[0])]
                     box += m.nn.Sequential(*more) if kind == "Sequential" else more
                 case "insert":
-                    box.insert(args[0], layer())
+                    counted = kind == "ModuleList"  # PyTorch's list breaks at any other index
+                    box.insert(args[0] % (len(box) + 1) if counted else args[0], layer())
                 case "pop":
                     seen.append(repr(box.pop(args[0])))
                 case "del":
