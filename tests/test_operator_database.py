@@ -72,11 +72,17 @@ CALLS: dict[str, Callable[..., Any]] = {
     "T": lambda x: x.T,
     "permute": minigrad.permute,
     "expand": minigrad.expand,
-    **{name: method(name) for name in ("bool", "double", "float", "half", "long")},
+    **{name: method(name) for name in ("bool", "double", "float", "half", "int", "long")},
+    "contiguous": method("contiguous"),
+    "mT": lambda x: x.mT,
     "zero_": lambda x: x.clone().zero_(),
     "nn.functional.relu": minigrad.relu,
     "nn.functional.linear": F.linear,
     "nn.functional.cross_entropy": F.cross_entropy,
+    "nn.functional.l1_loss": F.l1_loss,
+    "nn.functional.binary_cross_entropy_with_logits": F.binary_cross_entropy_with_logits,
+    "nn.functional.logsigmoid": F.logsigmoid,
+    "nn.functional.one_hot": F.one_hot,
     "nn.functional.mse_loss": F.mse_loss,
     "nn.functional.nll_loss": F.nll_loss,
     "where": lambda a, condition, b: minigrad.where(condition, a, b),
@@ -84,11 +90,12 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 #: ops that are not in the database under a name of their own, or not run, each with its reason
 NOT_THERE = {
-    "cast": "Tensor.to; here as double, float, half, long and bool",
+    "cast": "Tensor.to; here as double, float, half, int, long and bool",
     "class_cross_entropy": "here as nn.functional.cross_entropy",
     "concatenate": "here as cat",
     "getitem": "here as __getitem__",
     "linear": "here as nn.functional.linear",
+    "logsigmoid": "here as nn.functional.logsigmoid",
     "masked_scale": "dropout once its mask is drawn: PyTorch draws another",
     "overwrite": "Tensor.copy_, which the database has not",
     "relu": "here as nn.functional.relu",
@@ -128,6 +135,12 @@ INTENDED = (
         "the result is no integer; PyTorch gives 0",
     ),
     Intended(
+        ("norm",),
+        ("float64", "float32"),
+        "norm: order 'nuc' is not supported",
+        "a norm of matrices, by their singular values",
+    ),
+    Intended(
         ("clamp",),
         ("float16",),
         r"is float32.* and there float16",
@@ -137,7 +150,6 @@ INTENDED = (
 
 #: PyTorch's options that minigrad does not have, by name
 OPTIONS = {
-    "dtype": "a result of another dtype is asked for by a cast",
     "alpha": "add and sub have it in place only",
     "rounding_mode": "floor_divide is another op",
     "memory_format": "a layout of images",

@@ -14,8 +14,9 @@ from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
 __all__ = [
-    "abs", "cast", "clamp", "clone", "cos", "exp", "expm1", "floor", "log", "log1p",
-    "overwrite", "relu", "sigmoid", "sign", "sin", "sqrt", "tanh", "where",
+    "abs", "cast", "clamp", "clone", "cos", "exp", "expm1", "floor", "isfinite",
+    "isinf", "isnan", "log", "log1p", "logsigmoid", "overwrite", "relu", "sigmoid", "sign", "sin",
+    "sqrt", "tanh", "where",
 ]  # fmt: skip
 
 
@@ -83,6 +84,13 @@ def sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
+@differentiable(x=lambda g, x: g * sigmoid(-x))
+def logsigmoid(x: Any) -> Any:
+    """Return log sigmoid(x), finite for x of any size."""
+    x = floating(x)
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+
 @differentiable(x=lambda g, x: g * sign(x))
 def abs(x: Any) -> Any:
     """Return |x|; at 0 the gradient is 0."""
@@ -93,6 +101,24 @@ def abs(x: Any) -> Any:
 def sign(x: Any) -> Any:
     """Return -1, 0 or 1, and 0 for NaN; piecewise constant, so no gradient."""
     return x.copy() if x.dtype.kind == "b" else np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
+@differentiable()
+def isnan(x: Any) -> Any:
+    """Return which elements are NaN."""
+    return x != x
+
+
+@differentiable()
+def isinf(x: Any) -> Any:
+    """Return which elements are infinite."""
+    return np.abs(x) == math.inf
+
+
+@differentiable()
+def isfinite(x: Any) -> Any:
+    """Return which elements are neither infinite nor NaN."""
+    return np.isfinite(x)
 
 
 @differentiable()
