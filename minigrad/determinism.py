@@ -24,11 +24,15 @@ _VARIABLES = {
     "accelerate": ("VECLIB_MAXIMUM_THREADS",),
 }
 #: functions of BLAS libraries, as they are called in NumPy's wheels and in systems' libraries
-_THREADS = ("scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads")
-_THREADS += ("openblas_get_num_threads64_", "openblas_get_num_threads", "MKL_Get_Max_Threads")
-_THREADS += ("bli_thread_get_num_threads",)
-_KERNELS = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename")
-_KERNELS += ("openblas_get_corename64_", "openblas_get_corename")
+_THREADS = (
+    *("scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads"),
+    *("openblas_get_num_threads64_", "openblas_get_num_threads"),
+    *("MKL_Get_Max_Threads", "bli_thread_get_num_threads"),
+)
+_KERNELS = (
+    *("scipy_openblas_get_corename64_", "scipy_openblas_get_corename"),
+    *("openblas_get_corename64_", "openblas_get_corename"),
+)
 
 
 def surroundings() -> dict[str, Any]:
@@ -101,9 +105,9 @@ def _blas() -> tuple[str, str]:
 
 def _call(names: tuple[str, ...], result: Any) -> Any:
     """Return what the first of some functions says that the library under NumPy has; else None."""
-    module = sys.modules.get("numpy._core._multiarray_umath")
+    module: Any = sys.modules.get("numpy._core._multiarray_umath")
     try:
-        library = ctypes.CDLL(module.__file__)  # loaded already: it is looked up with all it needs
+        library = ctypes.CDLL(module.__file__)  # loaded already: looked up with all that it needs
     except (AttributeError, OSError, TypeError):
         return None
     for name in names:
