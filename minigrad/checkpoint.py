@@ -173,7 +173,10 @@ class Checkpoint:
             self._read()
 
     def _read(self) -> None:
-        saved = load(self.path)  # type: ignore[arg-type]
+        try:
+            saved = load(self.path)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ValueError(f"cannot go on: {error}; to begin anew, remove it") from None
         if not isinstance(saved, dict) or saved.keys() != _ENTRIES or saved["what"] != _WHAT:
             raise ValueError(
                 f"{self.path} is no checkpoint that fit(..., checkpoint=...) has written: weights "
