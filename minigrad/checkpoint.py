@@ -158,7 +158,7 @@ class Checkpoint:
             if resume is True:
                 raise ValueError("resume=True needs a file to go on with: give checkpoint=, too")
             return
-        there = self.path.exists()
+        there = self.path.is_file()  # what is none is refused when it is to be written
         if resume is True and not there:
             raise FileNotFoundError(
                 f"there is no checkpoint {self.path} to go on with: resume='auto' begins if there "
