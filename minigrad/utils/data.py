@@ -238,7 +238,9 @@ class DataLoader:
             raise ValueError("persistent_workers option needs num_workers > 0")
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
-        if sampler is not None and (not hasattr(sampler, "__iter__") or iter(sampler) is sampler):
+        if sampler is not None and (
+            not hasattr(sampler, "__iter__") or hasattr(sampler, "__next__")
+        ):
             raise TypeError(
                 "sampler should be an iterable of integers that can be gone through again each "
                 f"loop, got a {type(sampler).__name__}: make a list of it, or a class with __iter__"
