@@ -3,7 +3,7 @@
     python -m benchmarks                       # all of them, about half an hour
     python -m benchmarks epoch dropout         # some
     python -m benchmarks --quick               # a look, in a few minutes; nothing to quote
-    python -m benchmarks --docs                # put the tables into docs/performance.md (and others)
+    python -m benchmarks --docs                # put the tables into the pages of docs/ as well
 
 Times are taken in turn, round by round; a figure beside a rival's time is the median over the
 rounds of minigrad's time divided by the rival's, with the quartiles: below 1, minigrad is ahead.
