@@ -143,15 +143,15 @@ class Generator:
         """
         if not 0 <= p <= 1:
             raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
-        n, first, of = (*place(shape), 0, 0)[:3]
-        of = of or n
+        n, *part = place(shape)
+        first, of = part or (0, n)
         state = self._pass(masks.words_of(of))
         if device.type == "cpu":
             return masks.keep_mask(state, n, p, first).reshape(shape)
-        keep = empty((of,) if of > n else shape, np.bool_, device)
-        with on_device_of(keep):  # all of a shared mask is drawn: that costs less than to ask how
+        keep = empty((of,) if part else shape, np.bool_, device)
+        with on_device_of(keep):  # a launch draws all of a mask, also of one that is shared
             keep = kernels.keep_mask(launch, keep, state, p)
-            return keep[first : first + n].reshape(shape) if of > n else keep
+            return keep[first : first + n].reshape(shape) if part else keep
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
