@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
 from minigrad.parts import current_part, place
 from minigrad.philox import WORD, philox
+
+_STATE = ("seed", "stream", "offset")
 
 
 class Generator:
@@ -73,6 +75,26 @@ class Generator:
                 f"got {tuple(state)}"
             )
         self._seed, self._stream, self._offset = map(int, values)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the state by names: ``seed``, ``stream`` and ``offset``."""
+        return dict(zip(_STATE, self.get_state(), strict=True))
+
+    def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
+        """Continue from a state that `state_dict` returned, of this generator or another.
+
+        Raises:
+            TypeError: ``state_dict`` is no dictionary.
+            ValueError: it has other names, or numbers that `set_state` refuses.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"expected a generator's state, got a {type(state_dict).__name__}")
+        if state_dict.keys() != set(_STATE):
+            raise ValueError(
+                f"not the state of a generator: expected {', '.join(_STATE)}, got "
+                f"{', '.join(map(str, state_dict)) or 'nothing'}"
+            )
+        self.set_state([state_dict[name] for name in _STATE])
 
     def spawn(self, n: int) -> list[Generator]:
         """Return ``n`` generators of the same seed, independent of this one and of each other.

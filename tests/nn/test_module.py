@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -539,6 +540,65 @@ def test_load_state_dict_takes_pytorchs_tensors_and_then_computes_what_pytorch_d
         )
         with torch.no_grad():
             theirs.bias.add_(1)
+
+
+def dropouts(seed: int) -> nn.Sequential:
+    """Return a net whose dropouts share a generator, have one of their own, and have none."""
+    shared, own = mg.Generator(seed), mg.Generator(seed + 1)
+    inner = nn.Sequential(nn.Dropout(0.5, generator=shared), nn.DropConnect(3, 3, generator=own))
+    return nn.Sequential(nn.Dropout(0.5, generator=shared), inner, nn.Dropout(0.5))
+
+
+def test_random_streams_are_saved_under_names_and_go_on_in_another_net(tmp_path: Path) -> None:
+    net, other = dropouts(1), dropouts(50)
+    assert [name for name, _ in net.named_generators()] == ["0.generator", "1.1.generator"]
+    streams = {"0.generator", "1.0.generator", "1.1.generator"}
+    x = mg.ones(4, 3)
+    net(x)
+    state = net.state_dict(generators=True)
+    assert state.keys() - net.state_dict().keys() == streams
+    mg.save(state, tmp_path / "net.safetensors")
+    assert other.load_state_dict(mg.load(tmp_path / "net.safetensors")) == ([], [])
+    with mg.fork_rng():
+        expected = net(x).tolist()
+    assert other(x).tolist() == expected
+
+
+def test_names_are_pytorchs_unless_random_streams_are_asked_for() -> None:
+    torch = pytorch()
+    layers = lambda m, **options: m.nn.Sequential(  # noqa: E731
+        m.nn.Linear(3, 3), m.nn.Dropout(0.5, **options)
+    )
+    ours, theirs = layers(mg, generator=mg.Generator(1)), layers(torch)
+    before = ours[1].generator.get_state()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert ours.load_state_dict(theirs.state_dict()) == ([], [])
+    state = {name: torch.from_numpy(t.numpy()) for name, t in ours.state_dict().items()}
+    assert theirs.load_state_dict(state).missing_keys == []
+    assert ours[1].generator.get_state() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("0.generator", mg.tensor([9, 9, 9]), "is shared here, and has several states"),
+        ("1.1.generator", mg.tensor([1.0, 0.0, 0.0]), "expected its seed, stream and offset"),
+        ("1.1.generator", mg.tensor([1, 0]), "expected its seed, stream and offset"),
+        ("1.1.generator", mg.tensor([1, 0, -1]), "expected its seed, stream and offset"),
+        ("2.generator", mg.tensor([1, 0, 0]), "Unexpected key.*2.generator"),
+        ("1.1.generator", object(), "a object"),
+    ],
+)
+def test_states_of_random_streams_that_do_not_fit_are_refused_and_nothing_is_changed(
+    name: str, value: Any, message: str
+) -> None:
+    net, other = dropouts(1), dropouts(50)
+    state = other.state_dict(generators=True)
+    before = [tensor.tolist() for tensor in other.state_dict(generators=True).values()]
+    with pytest.raises(RuntimeError, match=message):
+        other.load_state_dict({**net.state_dict(generators=True), name: value})
+    assert [tensor.tolist() for tensor in other.state_dict(generators=True).values()] == before
+    assert [tensor.tolist() for tensor in state.values()] == before
 
 
 def test_all_that_does_not_fit_is_listed_at_once_and_nothing_is_changed() -> None:
