@@ -14,7 +14,7 @@ from minigrad.distributed.world import World, gathered, joined, same_generators
 from minigrad.graph import wrap
 from minigrad.nn import Module
 from minigrad.parts import checked_rows, current_part, part_of_batch, pieces
-from minigrad.random import Generator, default_generator
+from minigrad.random import default_generator
 from minigrad.tensor import Tensor
 
 
@@ -57,7 +57,7 @@ class DataParallel(Module):
         self.ordered = ordered
         self._weight = 1.0  # this rank's share of the rows
         self._pieces: _Pieces | None = None
-        self._generators = _generators(module)
+        self._streams = [generator for _, generator in module.named_generators()]
         dtypes = sorted({p.dtype.name for p in module.parameters()})
         if ordered and len(dtypes) > 1:
             raise ValueError(f"ordered=True needs parameters of one dtype, got {dtypes}")
@@ -69,7 +69,7 @@ class DataParallel(Module):
         if (prints != prints[0]).any():
             raise RuntimeError("the ranks' modules differ in the names or shapes of parameters")
         broadcast(tensors)
-        same_generators(self._generators)
+        same_generators(self._streams)
         for p in module.parameters():
             if p.requires_grad:
                 p._hooks().add_after(self._average)
@@ -137,7 +137,7 @@ class DataParallel(Module):
         Returns:
             The place of the first row here in the whole batch, and how many rows that has.
         """
-        states = repr([g.get_state() for g in (default_generator, *self._generators)])
+        states = repr([g.get_state() for g in (default_generator, *self._streams)])
         found = gathered([rows, zlib.crc32(states.encode())], "a forward pass")
         if (found[:, 1] != found[0, 1]).any():
             other = int((found[:, 1] != found[0, 1]).argmax())
@@ -228,12 +228,6 @@ def _world() -> World:
     world = joined()
     assert world is not None
     return world
-
-
-def _generators(module: Module) -> list[Generator]:
-    """Return the generators that the modules below have, each once."""
-    found = [v for m in module.modules() for v in vars(m).values() if isinstance(v, Generator)]
-    return list(dict.fromkeys(found))
 
 
 def _gradients(parameters: list[Any]) -> list[Any]:

@@ -42,7 +42,13 @@ def shard(loader: DataLoader, block: int = 1) -> DataLoader:
         loader.shuffle,
         loader.drop_last,
         loader.generator,
+        sampler=loader.sampler,
     )
+
+
+def is_shared(batches: Any) -> bool:
+    """Return whether batches are of a loader that `shard` has made."""
+    return isinstance(getattr(batches, "dataset", None), Shard)
 
 
 def share(rows: int, block: int = 1) -> tuple[int, int]:

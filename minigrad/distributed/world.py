@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +20,7 @@ LAUNCHERS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
 ENDED = 1  # the tag of what a rank sends whose program is over
 LOOK = 0.05  # seconds from one look for such messages to the next
 GRACE = 2.0  # seconds that a rank is waited for after it has ended: its messages may be under way
+HEARD = 0.5  # seconds that a launcher gets to pass on what was said before it ends everything
 PATIENT = 0.01  # seconds of waiting after which a rank leaves the processor to others
 
 
@@ -89,6 +90,7 @@ class World:
         """End all ranks, this one included, at once."""
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(HEARD)
         self.mpi.COMM_WORLD.Abort(status)
 
 
@@ -168,6 +170,15 @@ def gathered(values: list[int], what: str) -> np.ndarray:
     found = np.empty((world.size, len(values)), np.int64)
     world.wait(world.comm.Iallgather(mine, found), what)
     return found
+
+
+def summed(values: Sequence[Any], what: str) -> list[float]:
+    """Return the sums, over the ranks, of numbers that each of them gave."""
+    if (world := joined()) is None:
+        return [float(v) for v in values]
+    sums = np.array([float(v) for v in values])
+    world.wait(world.comm.Iallreduce(world.mpi.IN_PLACE, sums), what)
+    return sums.tolist()
 
 
 def same_generators(generators: list[Any]) -> None:

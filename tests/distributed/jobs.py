@@ -51,9 +51,9 @@ def finish(job: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str]:
     return job.returncode, said
 
 
-def results(ranks: int, name: str, folder: Path) -> list[dict[str, np.ndarray]]:
+def results(ranks: int, name: str, folder: Path, *arguments: str) -> list[dict[str, np.ndarray]]:
     """Run a program that has to succeed; return what each rank has kept."""
-    job = start(ranks, "-m", "tests.distributed.programs", name, str(folder))
+    job = start(ranks, "-m", "tests.distributed.programs", name, str(folder), *arguments)
     status, said = finish(job)
     assert status == 0, said
     found = []

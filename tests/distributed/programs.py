@@ -5,6 +5,8 @@ Each program returns arrays by name, which every rank writes into its own file.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import distributed, nn, optim
 from minigrad.distributed import DataParallel, shard
+from minigrad.training import fit
 from minigrad.utils.data import DataLoader, TensorDataset
 
 EXAMPLES, BATCH, SIZE = 59, 14, 4  # batches of 14, a last one of 3 rows; pieces of 4
@@ -142,12 +145,47 @@ def collectives() -> dict[str, np.ndarray]:
     return {}
 
 
-PROGRAMS = {"training": training, "collectives": collectives}
+class DyingRank(DataParallel):
+    """Rank 2 is killed when it has computed so many batches; others go on as long as they can."""
+
+    def __init__(self, module: nn.Module, batches: int) -> None:
+        super().__init__(module)
+        self.left = batches
+
+    def forward(self, *args: Any) -> Any:
+        if self.training and distributed.rank() == 2:
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(*args)
 
 
-def main(name: str, folder: str) -> None:
+def fitted(checkpoint: str | None = None, dies_after: str = "0") -> dict[str, np.ndarray]:
+    """Train by `fit`, with or without a checkpoint every three batches."""
+    mg.manual_seed(11)
+    masks = mg.Generator(7)
+    net = DyingRank(Net(masks), int(dies_after))
+    optimizer = optim.SGD(net.parameters(), lr=0.3, momentum=0.9)
+    schedule = optim.lr_scheduler.StepLR(optimizer, 1, 0.9)
+    batch = batches()
+    history = fit(
+        net, batch, batch.in_order(), nn.CrossEntropyLoss(), 3, optimizer,
+        scheduler=schedule, checkpoint=checkpoint, every=None if checkpoint is None else 3,
+        resume="auto" if checkpoint else False,
+    )  # fmt: skip
+    found = {name: t.numpy() for name, t in net.state_dict().items()}
+    measures = {f"{k} measured": np.array(v) for k, v in vars(history).items() if k != "seconds"}
+    states = np.array([masks.get_state(), mg.random.get_rng_state()], np.uint64)
+    return found | measures | {"states": states}
+
+
+PROGRAMS = {"training": training, "collectives": collectives, "fitted": fitted}
+
+
+def main(name: str, folder: str, *arguments: str) -> None:
     distributed.init(timeout=60)
-    np.savez(Path(folder) / f"{distributed.rank()}.npz", **PROGRAMS[name]())
+    found = PROGRAMS[name](*arguments)  # type: ignore[operator]
+    np.savez(Path(folder) / f"{distributed.rank()}.npz", **found)
 
 
 if __name__ == "__main__":
