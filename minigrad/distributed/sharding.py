@@ -25,7 +25,7 @@ def shard(loader: DataLoader, block: int = 1) -> DataLoader:
             size (`DataParallel.micro_batches`) are then the same for every number of ranks.
 
     Returns:
-        A new loader; on one rank too, where it gives whole batches.
+        A new loader; on one rank the very same, whose batches are whole.
 
     Raises:
         ValueError: ``block`` is below 1, or the loader is shared out already.
@@ -34,6 +34,8 @@ def shard(loader: DataLoader, block: int = 1) -> DataLoader:
         raise ValueError(f"a block has at least one row, got block={block}")
     if isinstance(loader.dataset, Shard):
         raise ValueError("the loader is shared out among the ranks already")
+    if world_size() == 1:
+        return loader
     if loader.generator is not None:
         same_generators([loader.generator])
     return DataLoader(

@@ -19,6 +19,8 @@ from minigrad import distributed, nn, optim
 from minigrad.distributed import DataParallel, shard
 from minigrad.training import fit
 from minigrad.utils.data import DataLoader, TensorDataset
+from tests import fake_cupy
+from tests.gpu.definitions import Definitions
 
 EXAMPLES, BATCH, SIZE = 59, 14, 4  # batches of 14, a last one of 3 rows; pieces of 4
 
@@ -179,7 +181,29 @@ def fitted(checkpoint: str | None = None, dies_after: str = "0") -> dict[str, np
     return found | measures | {"states": states}
 
 
-PROGRAMS = {"training": training, "collectives": collectives, "fitted": fitted}
+def on_the_fake() -> dict[str, np.ndarray]:
+    """Train on the fake CuPy; note what one step copies between host and device."""
+    with fake_cupy.installed(Definitions):
+        found = dict(kept("whole", *trained(device="cuda")))
+        found |= kept("ordered", *trained(ordered=True, size=SIZE, device="cuda"))
+        t = mg.ones(5, device="cuda") * (distributed.rank() + 1)
+        distributed.all_reduce(t, "mean")
+        distributed.broadcast(t)
+        assert t.device.type == "cuda"
+        found["mean"] = t.cpu().numpy()
+        many = [mg.ones(n, device="cuda") for n in (3, 4, 5)]
+        with fake_cupy.counting() as counts:
+            distributed.all_reduce(many)
+        found["copies"] = np.array([len(counts.downloads), len(counts.uploads)])
+    return found
+
+
+PROGRAMS = {
+    "training": training,
+    "collectives": collectives,
+    "fitted": fitted,
+    "on_the_fake": on_the_fake,
+}
 
 
 def main(name: str, folder: str, *arguments: str) -> None:

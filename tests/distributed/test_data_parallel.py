@@ -10,10 +10,12 @@ import pytest
 
 import minigrad as mg
 from minigrad import distributed, nn, optim
-from minigrad.distributed import DataParallel, shard
+from minigrad.distributed import DataParallel, collectives, shard
 from minigrad.distributed.sharding import share
 from minigrad.utils.data import DataLoader
+from tests import fake_cupy
 from tests.distributed import jobs, programs
+from tests.gpu.definitions import Definitions
 
 RANKS = (1, 2, 3, 4)
 Found = dict[int, list[dict[str, np.ndarray]]]
@@ -39,11 +41,7 @@ def test_one_rank_is_a_plain_loop_to_the_bit(found: Found) -> None:
         mg.manual_seed(11)
         loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.3, momentum=0.9)
         for _ in range(2):
-            sharded = programs.batches()
-            plain = DataLoader(
-                sharded.dataset.dataset, sharded.batch_size, True, generator=sharded.generator
-            )
-            for x, y in plain:
+            for x, y in programs.batches():
                 optimizer.zero_grad()
                 loss(net(x), y).backward()
                 optimizer.step()
@@ -107,6 +105,42 @@ def test_collectives_are_sums_means_and_copies_of_every_dtype_and_shape(
     jobs.results(ranks, "collectives", tmp_path)
 
 
+# ------------------------------------------------------------------------- on a GPU
+
+
+def test_on_a_gpu_the_masks_are_the_cpus_and_gradients_travel_through_the_host(
+    found: Found, tmp_path: Path
+) -> None:
+    ranks = jobs.results(2, "on_the_fake", tmp_path)
+    for prefix in "whole", "ordered":
+        for name, array in named(found[2][0], prefix, masks=False).items():
+            np.testing.assert_allclose(ranks[0][name], array, 2e-5, 2e-6, err_msg=name)
+    for arrays, on_cpu in zip(ranks, found[2], strict=True):
+        for name, mask in named(on_cpu, "whole", masks=True).items():
+            np.testing.assert_array_equal(arrays[name], mask, name)
+        np.testing.assert_array_equal(arrays["whole states"], on_cpu["whole states"])
+        assert arrays["mean"].tolist() == [1.5] * 5
+        assert arrays["copies"].tolist() == [1, 1]  # one bucket, there and back
+
+
+@pytest.mark.parametrize("aware", [False, True])
+def test_mpi_gets_a_gpus_memory_if_it_can_reach_there_and_else_the_hosts(
+    monkeypatch: pytest.MonkeyPatch, aware: bool
+) -> None:
+    given = []
+
+    def doubled(flat: Any) -> None:
+        given.append(type(flat))
+        flat *= 2
+
+    with fake_cupy.installed(Definitions) as cupy:
+        monkeypatch.setattr(collectives, "gpu_aware", lambda: aware)
+        arrays = [cupy.asarray(np.full(shape, 3.0)) for shape in [(2, 2), (5,), ()]]
+        collectives._together(arrays, doubled)
+        assert [a.get().tolist() for a in arrays] == [[[6.0] * 2] * 2, [6.0] * 5, 6.0]
+        assert given == [cupy.ndarray if aware else np.ndarray]
+
+
 # ------------------------------------------------------------------------- without MPI
 
 
@@ -138,7 +172,6 @@ def test_one_rank_needs_no_mpi_and_changes_nothing() -> None:
         (lambda: distributed.broadcast(mg.ones(2), 1), ValueError, "no rank 1 of 1"),
         (lambda: distributed.init(timeout=0), ValueError, "timeout has to be positive, got 0"),
         (lambda: shard(DataLoader([1]), block=0), ValueError, "at least one row, got block=0"),
-        (lambda: shard(shard(DataLoader([1]))), ValueError, "shared out among the ranks already"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(call: Any, error: type[Exception], words: str) -> None:
@@ -169,6 +202,16 @@ def test_shares_are_neighbours_whole_blocks_and_as_even_as_can_be(
             assert all(start % block == 0 or start == rows for start, _ in shares)
             blocks = [-(-(stop - start) // block) for start, stop in shares]
             assert max(blocks) - min(blocks) <= 1
+
+
+def test_a_loader_is_shared_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from minigrad.distributed import sharding
+
+    loader = DataLoader([1])
+    assert shard(loader) is loader
+    monkeypatch.setattr(sharding, "world_size", lambda: 2)
+    with pytest.raises(ValueError, match="shared out among the ranks already"):
+        shard(shard(loader))
 
 
 def test_a_data_set_of_single_examples_is_shared_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
