@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import minigrad as mg
 from minigrad import distributed, nn, optim
 from minigrad.distributed import DataParallel, shard
+from minigrad.parts import micro_batches
 from minigrad.training import fit
 from minigrad.utils.data import DataLoader, TensorDataset
 from tests import fake_cupy
@@ -147,6 +149,46 @@ def collectives() -> dict[str, np.ndarray]:
     return {}
 
 
+def buffers() -> dict[str, np.ndarray]:
+    """Make them differ, before the first forward and after it."""
+    net = DataParallel(Net(mg.Generator(1)))
+    found = {"made": net.module.scale.numpy().copy()}
+    x = mg.ones(2, 8)
+    for _ in range(2):
+        net.module.scale.add_(distributed.rank() + 1)
+        net.eval()(x)
+        found["evaluated"] = net.module.scale.numpy().copy()
+        net.train()(x)
+        found["trained"] = net.module.scale.numpy().copy()
+    return found
+
+
+def refusals() -> dict[str, np.ndarray]:
+    """Do what is refused, on all ranks."""
+    rank = distributed.rank()
+    with pytest.raises(RuntimeError, match="differ in the names or shapes"):
+        DataParallel(nn.Linear(2 + rank, 1))
+    net = DataParallel(nn.Linear(2, 1))
+    with pytest.raises(TypeError, match="needs a tensor with the rows"):
+        net(3)
+    with pytest.raises(ValueError, match="without any row, on all ranks"):
+        net(mg.ones(0, 2))
+    for x, _ in micro_batches(mg.ones(4, 2), size=3):
+        with pytest.raises(RuntimeError, match=r"its own micro_batches\(\)"):
+            net(x)
+    with pytest.raises(RuntimeError, match="gradients that have a graph"):
+        (net(mg.ones(4, 2)) ** 2).sum().backward(create_graph=True)
+    with pytest.raises(RuntimeError, match="have gradients already"):
+        next(net.micro_batches(mg.ones(4, 2), size=3))
+    net.zero_grad()
+    for x, _ in net.micro_batches(mg.ones(3, 2), size=3):  # one piece on each rank
+        net(x).sum().backward()
+        again = net(x).sum()
+        with pytest.raises(RuntimeError, match="room for one backward"):
+            again.backward()
+    return {}
+
+
 class DyingRank(DataParallel):
     """Rank 2 is killed when it has computed so many batches; others go on as long as they can."""
 
@@ -203,6 +245,8 @@ PROGRAMS = {
     "collectives": collectives,
     "fitted": fitted,
     "on_the_fake": on_the_fake,
+    "buffers": buffers,
+    "refusals": refusals,
 }
 
 

@@ -105,6 +105,19 @@ def test_collectives_are_sums_means_and_copies_of_every_dtype_and_shape(
     jobs.results(ranks, "collectives", tmp_path)
 
 
+def test_buffers_become_rank_0s_when_a_net_is_made_and_at_each_forward_in_training(
+    tmp_path: Path,
+) -> None:
+    first, other = jobs.results(2, "buffers", tmp_path)
+    assert [a["made"].item() for a in (first, other)] == [1.0, 1.0]
+    assert [a["evaluated"].item() for a in (first, other)] == [3.0, 4.0]
+    assert [a["trained"].item() for a in (first, other)] == [3.0, 3.0]
+
+
+def test_what_cannot_be_is_refused_on_all_ranks_by_name(tmp_path: Path) -> None:
+    jobs.results(2, "refusals", tmp_path)
+
+
 # ------------------------------------------------------------------------- on a GPU
 
 
