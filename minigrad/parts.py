@@ -39,15 +39,16 @@ class Part:
 
 
 class _Here(threading.local):
+    """What each thread computes.
+
+    Attributes:
+        part: a part of a batch; None for whole batches, as ever.
+    """
+
     part: Part | None = None
 
 
-_here = _Here()
-
-
-def current_part() -> Part | None:
-    """Return the part that this thread computes; None for whole batches, as ever."""
-    return _here.part
+here = _Here()
 
 
 @contextlib.contextmanager
@@ -73,19 +74,19 @@ def part_of_batch(start: int, stop: int, whole: int) -> Iterator[Part]:
         True True
         True True
     """
-    if _here.part is not None:
+    if here.part is not None:
         raise RuntimeError("a part of a batch cannot be divided again: these blocks do not nest")
-    _here.part = part = Part(start, stop, whole)
+    here.part = part = Part(start, stop, whole)
     try:
         yield part
     finally:
-        _here.part = None
+        here.part = None
 
 
 @contextlib.contextmanager
 def undivided() -> Iterator[None]:
     """Let draws in the ``with`` block be whole, the same for all parts of a batch: of weights."""
-    part = _here.part
+    part = here.part
     if part is None:
         yield
         return
@@ -102,7 +103,7 @@ def place(shape: Sequence[int]) -> tuple[int] | tuple[int, int, int]:
     Raises:
         RuntimeError: its first dimension is no multiple of the rows of this part.
     """
-    part = _here.part
+    part = here.part
     if part is None or not part.divides or not len(shape):
         return (math.prod(shape),)
     rows, drawn = part.stop - part.start, shape[0]

@@ -23,7 +23,7 @@ from minigrad import kernels, masks
 from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
-from minigrad.parts import current_part, place
+from minigrad.parts import here, place
 from minigrad.philox import WORD, philox
 
 _STATE = ("seed", "stream", "offset")
@@ -120,8 +120,8 @@ class Generator:
     def _pass(self, n: int) -> tuple[int, int, int]:
         """Move on past n words, in whole blocks; return the state before."""
         state = self.get_state()
-        if (part := current_part()) is not None:
-            part.before.setdefault(self, state)
+        if here.part is not None:
+            here.part.before.setdefault(self, state)
         self._offset = (self._offset + (n + 3) // 4) % WORD
         return state
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
-from minigrad.parts import Part, current_part, micro_batches, part_of_batch, place, undivided
+from minigrad.parts import Part, here, micro_batches, part_of_batch, place, undivided
 from tests import fake_cupy
 from tests.gpu.definitions import Definitions
 from tests.reference import examples
@@ -142,10 +142,10 @@ def test_parts_do_not_nest_and_end_with_their_block() -> None:
         with pytest.raises(RuntimeError, match="do not nest"):
             inner.__enter__()
         assert place((2, 3)) == (6, 0, 12)
-    assert current_part() is None
+    assert here.part is None
     with contextlib.suppress(KeyError), part_of_batch(0, 1, 2):
         raise KeyError
-    assert current_part() is None
+    assert here.part is None
     assert place((2, 3)) == (6,)
 
 
@@ -199,7 +199,7 @@ def test_micro_batches_give_the_gradients_and_the_states_of_the_whole_batch(size
 def test_a_loop_that_is_left_early_leaves_no_part_behind() -> None:
     for _ in micro_batches(mg.zeros(4), size=2):
         break
-    assert current_part() is None
+    assert here.part is None
 
 
 def test_what_is_no_batch_is_refused() -> None:

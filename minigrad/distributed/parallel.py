@@ -13,7 +13,7 @@ from minigrad.distributed.collectives import add_in_order, broadcast, sum_arrays
 from minigrad.distributed.world import World, gathered, joined, same_generators
 from minigrad.graph import wrap
 from minigrad.nn import Module
-from minigrad.parts import checked_rows, current_part, part_of_batch, pieces
+from minigrad.parts import checked_rows, here, part_of_batch, pieces
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
 
@@ -86,7 +86,7 @@ class DataParallel(Module):
             return self.module(*args, **kwargs)
         if self._pieces is not None:
             return self.module(*args, **kwargs)
-        if current_part() is not None:
+        if here.part is not None:
             raise RuntimeError("divide the batch of a DataParallel by its own micro_batches()")
         tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
         if not tensors:
@@ -121,7 +121,7 @@ class DataParallel(Module):
         self._pieces = _Pieces()
         try:
             for piece in pieces(tensors, size, start, whole):
-                part = current_part()
+                part = here.part
                 assert part is not None
                 self._pieces.last = part.stop == start + rows
                 self._pieces.rows = part.stop - part.start

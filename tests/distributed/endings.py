@@ -90,6 +90,8 @@ def main(arguments: list[str]) -> None:
     if len(arguments) == 3:
         job(arguments[0], int(arguments[1]), int(arguments[2]))
         return
+    if reason := jobs.missing():
+        sys.exit(f"error: {reason}")
     chance = random.Random(0)
     longest: dict[str, float] = {}
     for i in range(int(arguments[0])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[2]
 #: the launcher of MPICH's wheel lies beside the interpreter
@@ -17,6 +19,13 @@ MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 )
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
+
+
+def missing() -> str | None:
+    """Return what there has to be before several ranks can be started, and how to get it."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return 'several ranks need mpi4py: pip install "minigrad[mpi]"'
+    return None if MPIEXEC else 'several ranks need mpiexec: pip install "minigrad[mpi]"'
 
 
 def command(ranks: int, *program: str) -> list[str]:
@@ -32,7 +41,9 @@ def _is_open_mpi() -> bool:
 
 
 def start(ranks: int, *program: str, **options: Any) -> subprocess.Popen[str]:
-    """Start ``python *program`` on so many ranks."""
+    """Start ``python *program`` on so many ranks; skip the test where that cannot be done."""
+    if reason := missing():
+        pytest.skip(reason)
     environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command(ranks, *program), cwd=ROOT, env=environment,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import distributed, nn
 from minigrad.distributed import DataParallel
 from minigrad.training import fit
@@ -52,6 +53,9 @@ def test_a_job_of_four_that_loses_a_rank_ends_and_goes_on_as_two_to_where_one_wo
     assert status != 0, said
     assert time.perf_counter() - start < LIMIT
     assert not list(tmp_path.glob("*.npz"))
+    saved = mg.load(checkpoint)["parts"]
+    assert len(saved["history"]["train_loss"]) == 1
+    assert saved["train_iter"]["position"] in (1, 4)
     check_close(jobs.results(2, "fitted", tmp_path, checkpoint), undisturbed)
 
 
