@@ -2,6 +2,7 @@
 
     python -m examples.dropout_fashion_mnist            # the chapter's settings, all images
     python -m examples.dropout_fashion_mnist --quick    # a moment's look: fewer images and epochs
+    mpiexec -n 2 python -m examples.dropout_fashion_mnist   # two processes share each batch
 
 Both arms start from the same weights and see the same batches in the same order: weights,
 shuffling and dropout each have a random stream of their own, so that switching dropout off changes
@@ -28,7 +29,7 @@ import numpy as np
 
 import minigrad
 from data.fashion_mnist import FashionMNIST, load_fashion_mnist
-from minigrad import nn, optim
+from minigrad import distributed, nn, optim
 from minigrad.determinism import surroundings
 from minigrad.device import move
 from minigrad.training import History, fit
@@ -45,13 +46,17 @@ QUICK_EPOCHS = 4
 EVERY = timedelta(seconds=10)  # how much training a kill may cost
 UNFINISHED = "unfinished"
 #: settings that change what is shown or where, and not what is computed
-_OUTWARD = ("out", "quiet", "surroundings")
+_OUTWARD = ("out", "quiet", "surroundings", "world_size")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the experiment; ``arguments`` default to the command line's."""
+    args = parse(arguments)
+    if distributed.launched():
+        distributed.init()
+        args.quiet |= distributed.rank() > 0
     try:
-        _main(parse(arguments))
+        _main(args)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
@@ -73,11 +78,12 @@ def _main(args: argparse.Namespace) -> None:
     said = choose_recipe(args, len(train))
     if said and not args.quiet:
         print(said)
-    out = Path(args.out)
+    out, first = Path(args.out), distributed.rank() == 0
     try:
-        with replacing(out / "settings.json.part") as path:  # before any work is done
+        trial = out / f"settings.json.part{distributed.rank()}"
+        with replacing(trial) as path:  # before any work is done
             path.touch()
-        (out / "settings.json.part").unlink()
+        trial.unlink()
     except OSError as error:
         sys.exit(f"error: cannot write into {args.out}: {error}")
 
@@ -93,19 +99,24 @@ def _main(args: argparse.Namespace) -> None:
             "python": platform.python_version(),
         },
         "surroundings": surroundings(),
+        "world_size": distributed.world_size(),
     }
     del settings["resume"]
     none = [0.0] * len(args.dropout)
     nets: dict[str, nn.Sequential] = {}
     histories: dict[str, History] = {}
     try:
-        begin(out / UNFINISHED, settings, args.resume)
+        if first:
+            begin(out / UNFINISHED, settings, args.resume)
+        distributed.barrier()
         for name, dropout in ("with dropout", args.dropout), ("without dropout", none):
             nets[name], histories[name] = run(args, name, dropout, train, test)
     except FloatingPointError as error:
         sys.exit(f"error: {name}: {error}")
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
+    if not first:
+        return  # rank 0 prints and writes
     print(table(histories))
     print(conclusion(histories, *(hits(net, test, args) for net in nets.values())))
     try:
@@ -170,9 +181,9 @@ def run(
     if path.exists() and not args.quiet:
         print(f"{name}: goes on with {path}")
     history = fit(
-        net,
-        DataLoader(train, args.batch_size, shuffle=True, generator=shuffling),
-        DataLoader(test, args.batch_size),
+        distributed.DataParallel(net),
+        distributed.shard(DataLoader(train, args.batch_size, shuffle=True, generator=shuffling)),
+        distributed.shard(DataLoader(test, args.batch_size)),
         nn.CrossEntropyLoss(),
         args.epochs,
         optim.SGD(net.parameters(), lr=args.lr),

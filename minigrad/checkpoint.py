@@ -44,6 +44,7 @@ class Checkpoint:
             first batch and after the last epoch.
         parts: what the training is made of, by name. What has a ``state_dict`` is kept; a net that
             is a function is kept as the parameters of its optimiser.
+        writes: False for a rank of several that only goes on with the file: one of them writes it.
 
     Raises:
         TypeError: ``every`` is something else; or a part is missing that is needed to go on.
@@ -55,12 +56,14 @@ class Checkpoint:
         path: str | os.PathLike[str] | None,
         every: int | timedelta | None,
         parts: Mapping[str, Any],
+        writes: bool = True,
     ) -> None:
         _check_every(every)
         if path is None and every is not None:
             raise ValueError(f"every={every!r} needs a file to write: give checkpoint=, too")
         self.path = None if path is None else Path(path)
         self.every = every
+        self.writes = writes
         self.parts = {} if path is None else _kept(parts)
         self._batches = 0
         self._written = time.monotonic()
@@ -117,6 +120,8 @@ class Checkpoint:
         """
         assert self._writer is not None
         assert self.path is not None
+        if not self.writes:
+            return
         self.wait()
         self._written = time.monotonic()
         self._writing = self._writer.submit(save, _copied(self._contents()), self.path)

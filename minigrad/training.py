@@ -13,6 +13,10 @@ from typing import Any
 
 from minigrad.checkpoint import Checkpoint, Resume
 from minigrad.device import CPU
+from minigrad.distributed.collectives import barrier
+from minigrad.distributed.parallel import DataParallel
+from minigrad.distributed.sharding import is_shared
+from minigrad.distributed.world import rank, summed, world_size
 from minigrad.grad_mode import no_grad
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
@@ -92,6 +96,11 @@ class Running:
         self.examples += examples
         self.batches += 1
 
+    def over_ranks(self) -> None:
+        """Take the sums over all ranks, of which each had some of the rows."""
+        self.loss, self.correct, examples = summed([self.loss, self.correct, self.examples], "fit")
+        self.examples = int(examples)
+
     def means(self, doing: str) -> tuple[float, float]:
         """Return mean loss and accuracy.
 
@@ -150,6 +159,10 @@ def fit(
     With ``checkpoint`` a training that was killed or interrupted goes on, ``resume=True``, and ends
     in the bits in which it would have ended undisturbed: see docs/checkpoints.md.
 
+    On several ranks, with a `DataParallel` and loaders that are shared out (docs/distributed.md),
+    every rank calls this and gets the same measures, of all rows. Rank 0 shows the progress, and
+    writes the checkpoint, which all of them go on with, or another number of ranks.
+
     Args:
         net: a module, or any function from a batch of inputs to logits (N, C).
         train_iter: batches (X, y), anew each time it is iterated over.
@@ -185,17 +198,24 @@ def fit(
             the training was to begin.
         ValueError: the file is damaged, or of another training.
         OSError: the file cannot be written; found out before training begins.
+        TypeError: the updater is a function, and there are several ranks: the gradients of a sum
+            cannot be averaged.
     """
+    if world_size() > 1 and isinstance(net, DataParallel) and not isinstance(updater, Optimizer):
+        raise TypeError("on several ranks the updater has to be an Optimizer, got a function")
     history, running = History(), Running()
-    parts: dict[str, Any] = {"net": net, "updater": updater, "scheduler": scheduler}
+    inner = net.module if isinstance(net, DataParallel) else net
+    parts: dict[str, Any] = {"net": inner, "updater": updater, "scheduler": scheduler}
     parts |= {"train_iter": train_iter, "test_iter": test_iter}
-    kept = Checkpoint(checkpoint, every, {**parts, "history": history, "running": running})
+    parts |= {"history": history, "running": running}
+    kept = Checkpoint(checkpoint, every, parts, writes=rank() == 0)
     kept.resume(resume)
+    barrier()  # rank 0 is about to write a new file
     _check_epochs(num_epochs, len(history) + bool(running.batches), checkpoint)
     # shuffling for an evaluation would only cost time, and random numbers
     in_order = train_iter.in_order() if isinstance(train_iter, DataLoader) else train_iter
     try:
-        with _bar(progress, name, num_epochs) as bar, kept:
+        with _bar(progress if rank() == 0 else False, name, num_epochs) as bar, kept:
             for epoch in range(len(history), num_epochs):
                 batches = _on(device, train_iter)
                 train_loss, train_acc = _train_epoch(
@@ -266,6 +286,8 @@ def evaluate(
             y_hat = net(x)
             of_batch = math.nan if loss is None else _summed(loss(y_hat, y), len(y))
             running.add(of_batch, _correct(y_hat, y), len(y))
+    if is_shared(data_iter):
+        running.over_ranks()
     return running.means("evaluate")
 
 
@@ -286,13 +308,17 @@ def _train_epoch(
 ) -> tuple[float, float]:
     """Go through the data once; return mean loss and accuracy of the batches as they were met."""
     start = time.perf_counter() - running.seconds
+    shared = is_shared(train_iter)
     with _mode(net, training=True):
         for x, y in train_iter:
             y_hat = net(x)
             losses = loss(y_hat, y)
-            summed = _summed(losses, len(y))
-            if isinstance(summed, float):
-                _check_finite(summed / len(y), f"batch {running.batches + 1} of epoch {epoch + 1}")
+            batch = Running(_summed(losses, len(y)), _correct(y_hat, y), len(y))
+            if shared:
+                batch.over_ranks()
+            if isinstance(batch.loss, float):
+                mean = batch.loss / batch.examples
+                _check_finite(mean, f"batch {running.batches + 1} of epoch {epoch + 1}")
             if isinstance(updater, Optimizer):
                 updater.zero_grad()
                 losses.mean().backward()
@@ -300,7 +326,7 @@ def _train_epoch(
             else:
                 losses.sum().backward()
                 updater(len(y))
-            running.add(summed, _correct(y_hat, y), len(y))
+            running.add(batch.loss, batch.correct, batch.examples)
             running.seconds = time.perf_counter() - start
             bar.update()
             kept.after_batch()
@@ -327,13 +353,26 @@ def _check_finite(loss: float, where: str) -> None:
         )
 
 
+class _Moved:
+    """Batches (X, y), moved to a device."""
+
+    def __init__(self, device: Any, batches: Iterable[Any]) -> None:
+        self.device, self.batches = device, batches
+        self.dataset = getattr(batches, "dataset", None)
+
+    def __iter__(self) -> Iterator[Any]:
+        return ((x.to(self.device), y.to(self.device)) for x, y in self.batches)
+
+
 def _on(device: Any, batches: Iterable[Any]) -> Iterable[Any]:
-    return batches if device is None else ((x.to(device), y.to(device)) for x, y in batches)
+    return batches if device is None else _Moved(device, batches)
 
 
 def _summed(losses: Tensor, examples: int) -> Any:
     """Return the sum over the examples, of losses that may be their mean already."""
     value = losses.detach()
+    if not examples:  # on a rank without rows, whose mean loss is NaN
+        return 0.0
     return _number(value) * examples if value.ndim == 0 else _number(value.sum())
 
 

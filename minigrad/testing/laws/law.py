@@ -121,6 +121,7 @@ LACKS = {
     "inplace": "it has no in-place form",
     "from_uniforms": "its random numbers cannot be given to it",
     "spawn": "it spawns no streams",
+    "rows": "it cannot be told which rows of a batch it is given",
     "seed": "it draws from a generator of its own, which cannot be seeded from here",
     "state": "the state of its generator cannot be read and restored",
     "mask": "its noise drops nothing",
