@@ -32,6 +32,12 @@ DRAWS: dict[str, Any] = {
     "bernoulli": lambda g, *s: mg.bernoulli(mg.full(s, 0.3), generator=g).numpy(),
     "normal_": lambda g, *s: mg.random.normal_(mg.zeros(s), generator=g).numpy(),
     "uniform_": lambda g, *s: mg.random.uniform_(mg.zeros(s), generator=g).numpy(),
+    "bernoulli_": lambda g, *s: mg.zeros(s).bernoulli_(0.3, generator=g).numpy(),
+    "rand_like": lambda g, *s: mg.rand_like(mg.zeros(s), generator=g).numpy(),
+    "multinomial": lambda g, n, c: mg.ones(n, c + 2).multinomial(2, generator=g).numpy(),
+    "multinomial_again": lambda g, n, c: (
+        mg.ones(n, c + 1).multinomial(c + 1, True, generator=g).numpy()
+    ),
     "dropout": lambda g, *s: F.dropout(mg.ones(s), 0.3, generator=g).numpy(),
     "dropout1d": lambda g, n, c: F.dropout1d(mg.ones(n, c, 2), 0.3, generator=g).numpy(),
     "dropout2d": lambda g, n, c: F.dropout2d(mg.ones(n, c, 2, 1), 0.3, generator=g).numpy(),
