@@ -122,7 +122,7 @@ def multinomial(
     if replacement:
         ends = rows.cumsum(axis=1)
         pairs = zip(ends, u * ends[:, -1:], strict=True)
-        drawn = np.stack([np.searchsorted(e, v, "right") for e, v in pairs])
+        drawn = np.array([np.searchsorted(e, v, "right") for e, v in pairs]).reshape(size)
         last = rows.shape[1] - 1 - np.argmax(rows[:, ::-1] > 0, axis=1)
         drawn = np.minimum(drawn, last[:, None])  # where u times the sum is rounded up to it
     else:
