@@ -10,11 +10,14 @@ from minigrad.autograd import grad
 from minigrad.creation import (
     arange,
     as_tensor,
+    empty,
+    empty_like,
     eye,
     from_dlpack,
     from_numpy,
     full,
     full_like,
+    is_tensor,
     linspace,
     ones,
     ones_like,
@@ -32,13 +35,16 @@ from minigrad.grad_mode import (
 from minigrad.ops import clamp as clip
 from minigrad.ops import concatenate as cat
 from minigrad.ops import reshape as view
+from minigrad.ops.accumulation import *  # noqa: F403
 from minigrad.ops.arithmetic import *  # noqa: F403
+from minigrad.ops.composed import *  # noqa: F403
 from minigrad.ops.cross_entropy import *  # noqa: F403
 from minigrad.ops.elementwise import *  # noqa: F403
 from minigrad.ops.linalg import *  # noqa: F403
 from minigrad.ops.neural import *  # noqa: F403
 from minigrad.ops.reduction import *  # noqa: F403
 from minigrad.ops.shape import *  # noqa: F403
+from minigrad.printing import set_printoptions
 from minigrad.random import (
     Generator,
     bernoulli,
@@ -50,6 +56,7 @@ from minigrad.random import (
     randn,
     randperm,
 )
+from minigrad.sampling import multinomial, normal, rand_like, randn_like
 from minigrad.serialization import load, save
 from minigrad.table import differentiable
 from minigrad.tensor import Tensor, tensor
@@ -72,10 +79,10 @@ __all__ += ops.__all__
 __all__ += ["cat", "clip", "view"]
 __all__ += ["Tensor", "as_tensor", "device", "from_dlpack", "from_numpy", "load", "save", "tensor"]
 __all__ += ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like"]
-__all__ += ["zeros", "zeros_like"]
+__all__ += ["empty", "empty_like", "is_tensor", "set_printoptions", "zeros", "zeros_like"]
 __all__ += ["differentiable", "enable_grad", "grad", "is_grad_enabled", "no_grad"]
 __all__ += ["inference_mode", "set_grad_enabled"]
 __all__ += ["Generator", "bernoulli", "fork_rng", "initial_seed", "manual_seed", "rand"]
-__all__ += ["randint", "randn", "randperm"]
+__all__ += ["multinomial", "normal", "rand_like", "randint", "randn", "randn_like", "randperm"]
 __all__ += ["double", "float", "float16", "float32", "float64", "half"]
 __all__ += ["bool", "int", "int8", "int16", "int32", "int64", "long", "uint8"]

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device, empty, is_array, native, on_device_of, share
+from minigrad import device as places
+from minigrad.device import device, is_array, native, on_device_of, share
 from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
@@ -88,21 +89,26 @@ def full(
         requires_grad: whether gradients are to be computed for it.
     """
     dtype = tensor(fill_value).dtype if dtype is None else dtype
-    data = empty(size, native(dtype), device)
+    data = places.empty(size, native(dtype), device)
     with on_device_of(data):
         data[...] = fill_value
     made: Tensor = wrap(data)
     return made.requires_grad_(requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``; other arguments as for `full`."""
-    return full(_size(size), 0, dtype=dtype or np.float32, **kwargs)
+    return full(_size(sizes, size), 0, dtype=dtype or np.float32, **kwargs)
 
 
-def ones(*size: Any, dtype: Any = None, **kwargs: Any) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return ones: ``ones(2, 3)`` or ``ones((2, 3))``; other arguments as for `full`."""
-    return full(_size(size), 1, dtype=dtype or np.float32, **kwargs)
+    return full(_size(sizes, size), 1, dtype=dtype or np.float32, **kwargs)
+
+
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, **kwargs: Any) -> Tensor:
+    """Return a tensor to be filled: zeros, where PyTorch gives whatever was in the memory."""
+    return zeros(*sizes, size=size, dtype=dtype, **kwargs)
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
@@ -117,12 +123,17 @@ def zeros_like(input: Any, **kwargs: Any) -> Tensor:
     return full_like(input, 0, **kwargs)
 
 
+def empty_like(input: Any, **kwargs: Any) -> Tensor:
+    """Return a tensor to be filled, as of `empty`, in the shape, dtype and device of ``input``."""
+    return full_like(input, 0, **kwargs)
+
+
 def ones_like(input: Any, **kwargs: Any) -> Tensor:
     """Return ones in the shape, dtype and device of ``input``."""
     return full_like(input, 1, **kwargs)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
+def arange(start: Any = 0, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
     """Return start, start + step, ... below ``end``: ``arange(end)`` or ``arange(start, end)``.
 
     Integers give int64, floats float32; keyword arguments as for `tensor`.
@@ -144,5 +155,12 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, **kwargs: Any) -> Te
     return tensor(np.eye(n, m), dtype=dtype or np.float32, **kwargs)
 
 
-def _size(size: tuple[Any, ...]) -> Any:
-    return size[0] if len(size) == 1 and not isinstance(size[0], int) else size
+def is_tensor(value: Any) -> bool:
+    """Return whether a value is a tensor."""
+    return isinstance(value, Tensor)
+
+
+def _size(sizes: tuple[Any, ...], size: Any) -> Any:
+    """Return the shape that is given as several ints, as one sequence, or by name."""
+    sizes = sizes or (() if size is None else (size,))
+    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes

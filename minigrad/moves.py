@@ -24,8 +24,15 @@ def transfer(x: Any, target: Any) -> Any:
 def targets_of(
     *targets: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: Any = 0
 ) -> tuple[Any, Any, bool]:
-    """Return the dtype and the device that `Tensor.to` was asked for, and whether to copy."""
-    for target in targets:
+    """Return the dtype and the device that `Tensor.to` was asked for, and whether to copy.
+
+    By position, two booleans may follow: ``non_blocking`` and ``copy``.
+    """
+    flags = [target for target in targets if isinstance(target, bool)]
+    copy = copy or flags[1:] == [True]
+    for target in targets[: len(targets) - len(flags)]:
+        if target is None:
+            continue
         if isinstance(target, TensorBase):
             dtype, device = target.dtype, device_of(target.array)
         elif isinstance(target, type(CPU)) or str(target).partition(":")[0] in ("cpu", "cuda"):

@@ -83,12 +83,19 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.absolute: ops.abs,
     np.sign: ops.sign,
     np.floor: ops.floor,
+    np.isnan: ops.isnan,
+    np.isinf: ops.isinf,
+    np.isfinite: ops.isfinite,
 }
 _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: ops.sum,
     np.mean: ops.mean,
     np.var: lambda x, axis=None, ddof=0, keepdims=False: ops.var(x, axis, ddof, keepdims),
     np.std: lambda x, axis=None, ddof=0, keepdims=False: ops.std(x, axis, ddof, keepdims),
+    np.prod: ops.prod,
+    np.cumsum: lambda x, axis=None, dtype=None: ops.cumsum(
+        x.reshape((-1,)) if axis is None else x, axis or 0, dtype
+    ),
     np.max: ops.amax,
     np.min: ops.amin,
     np.argmax: ops.argmax,
@@ -100,10 +107,11 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.reshape: ops.reshape,
     np.ravel: ops.flatten,
     np.transpose: lambda x, axes=None: ops.permute(x, axes or range(x.ndim)[::-1]),
-    np.swapaxes: ops.transpose,
+    np.swapaxes: lambda x, axis1, axis2: ops.transpose(x, axis1, axis2),
     np.squeeze: ops.squeeze,
     np.expand_dims: ops.unsqueeze,
     np.broadcast_to: ops.expand,
+    np.tile: ops.repeat,
     np.concatenate: ops.concatenate,
     np.stack: ops.stack,
     np.copy: ops.clone,

@@ -210,7 +210,8 @@ def uniform_(
 
 
 def rand(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = np.float32,
     device: device | str = CPU,
@@ -219,7 +220,7 @@ def rand(
     """Return numbers uniform on [0, 1): multiples of 2⁻²⁴ in float32, of 2⁻⁵³ in float64.
 
     Args:
-        size: ints, or one sequence of ints.
+        sizes: ints, or one sequence of ints, which may be named ``size``.
         generator: where to draw from; None for the default generator.
         dtype: a floating-point dtype.
         device: where to put them; they are drawn on the CPU.
@@ -228,7 +229,7 @@ def rand(
     Raises:
         TypeError: ``generator`` is no Generator.
     """
-    generator, shape = generator_for("rand", generator), _shape(size)
+    generator, shape = generator_for("rand", generator), _shape(sizes if size is None else (size,))
     dtype = np.dtype(dtype)
     n = math.prod(shape)
     if dtype == np.float64:
@@ -240,14 +241,15 @@ def rand(
 
 
 def randn(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = np.float32,
     device: device | str = CPU,
     requires_grad: bool = False,
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
-    generator, shape = generator_for("randn", generator), _shape(size)
+    generator, shape = generator_for("randn", generator), _shape(sizes if size is None else (size,))
     values = generator.normal(math.prod(shape)).astype(dtype)
     return wrap(move(values.reshape(shape), device), requires_grad)
 
@@ -258,14 +260,16 @@ def randint(
     size: Any = None,
     *,
     generator: Generator | None = None,
+    dtype: Any = np.int64,
     device: device | str = CPU,
 ) -> Any:
-    """Return int64 numbers uniform on low, ..., high - 1: ``randint([low,] high, size)``.
+    """Return numbers uniform on low, ..., high - 1: ``randint([low,] high, size)``.
 
     Args:
         low, high: the range; at most 2⁵³ numbers, each with its probability to within 2⁻⁵³.
         size: an int or a sequence of ints.
         generator: where to draw from; None for the default generator.
+        dtype: of the result.
         device: where to put them; they are drawn on the CPU.
 
     Raises:
@@ -284,7 +288,7 @@ def randint(
     shape = _shape((size,))
     u = generator.uniform(math.prod(shape))
     values = (np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape)
-    return wrap(move(values, device))
+    return wrap(move(values.astype(dtype, copy=False), device))
 
 
 def randperm(n: int, *, generator: Generator | None = None, device: device | str = CPU) -> Any:

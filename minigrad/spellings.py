@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from minigrad.device import native
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: ``unbiased`` is PyTorch's older word: as a correction, True is 1 and False is 0
@@ -31,7 +33,8 @@ def bind(op: Any, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ..
     for name in list(op.parameters)[len(args) :]:
         other = OTHER_SPELLINGS.get(name)
         if name in named:
-            bound.append(named.pop(name))
+            value = named.pop(name)
+            bound.append(native(value) if name == "dtype" and value is not None else value)
         elif other in named and other not in op.parameters:
             bound.append(named.pop(other))
         elif op.parameters[name].default is not inspect.Parameter.empty:

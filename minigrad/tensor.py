@@ -13,14 +13,12 @@ from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
+from minigrad.methods import caster, in_place, reflected
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
+from minigrad.printing import text_of
 from minigrad.random import normal_, uniform_
-
-
-def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """Return the operator of ``other * tensor``, given that of ``tensor * other``."""
-    return lambda self, other: op(other, self)
+from minigrad.sampling import bernoulli_, multinomial
 
 
 @result_type
@@ -245,6 +243,17 @@ class Tensor(TensorBase):
         """Return a tensor of the same memory without history: a change to one is seen in both."""
         return wrap(self.array, storage=self._storage)
 
+    def detach_(self) -> Tensor:
+        """Forget the history of this tensor, which becomes a leaf; return the tensor itself.
+
+        Raises:
+            RuntimeError: it is a view, or has views, whose history would not fit any more.
+        """
+        if self.grad_fn is not None and self._storage.viewed:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._requires_grad, self.grad_fn, self.hooks = False, None, None
+        return self
+
     clone = ops.clone
 
     # ------------------------------------------------------------------ out of the tensor
@@ -309,6 +318,10 @@ class Tensor(TensorBase):
 
     astype = type
 
+    def type_as(self, other: Tensor) -> Tensor:
+        """Return the tensor with the dtype of another, and where that is."""
+        return self.to(other)
+
     def cpu(self) -> Tensor:
         """Return the tensor in host memory."""
         return self.to("cpu")
@@ -317,25 +330,8 @@ class Tensor(TensorBase):
         """Return the tensor on a GPU."""
         return self.to(device("cuda", index))
 
-    def half(self) -> Tensor:
-        """Return the tensor as float16."""
-        return self.to(np.float16)
-
-    def float(self) -> Tensor:
-        """Return the tensor as float32."""
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        """Return the tensor as float64."""
-        return self.to(np.float64)
-
-    def long(self) -> Tensor:
-        """Return the tensor as int64."""
-        return self.to(np.int64)
-
-    def bool(self) -> Tensor:
-        """Return the tensor as booleans: whether each element is nonzero."""
-        return self.to(np.bool_)
+    half, float, double = caster(np.float16), caster(np.float32), caster(np.float64)
+    int, long, bool = caster(np.int32), caster(np.int64), caster(np.bool_)
 
     # ------------------------------------------------------------------ in place
 
@@ -361,34 +357,20 @@ class Tensor(TensorBase):
         """Subtract ``alpha * other`` in place."""
         return write(self, ops.sub, other if alpha == 1 else alpha * other)
 
-    def mul_(self, other: Any) -> Tensor:
-        """Multiply by ``other`` in place."""
-        return write(self, ops.mul, other)
-
-    def div_(self, other: Any) -> Tensor:
-        """Divide by ``other`` in place."""
-        return write(self, ops.div, other)
-
     def relu_(self) -> Tensor:
         """Replace negative elements by 0, in the same memory."""
         return write(self, ops.relu, self.array)
 
-    normal_, uniform_ = normal_, uniform_
+    normal_, uniform_, bernoulli_ = normal_, uniform_, bernoulli_
 
     def __setitem__(self, index: Any, value: Any) -> None:
         write(self, ops.setitem, value, index_of(index, self.array), self.array)
 
-    def pow_(self, exponent: Any) -> Tensor:
-        """Raise to a power in place."""
-        return write(self, ops.pow, exponent)
-
-    def floor_divide_(self, other: Any) -> Tensor:
-        """Divide by ``other`` in place, and round down."""
-        return write(self, ops.floor_divide, other)
-
-    def remainder_(self, other: Any) -> Tensor:
-        """Replace by the remainder of a division by ``other``."""
-        return write(self, ops.remainder, other)
+    mul_, div_, pow_ = in_place(ops.mul), in_place(ops.div), in_place(ops.pow)
+    floor_divide_, remainder_ = in_place(ops.floor_divide), in_place(ops.remainder)
+    clamp_, masked_fill_ = in_place(ops.clamp), in_place(ops.masked_fill)
+    exp_, log_, sqrt_, neg_ = map(in_place, (ops.exp, ops.log, ops.sqrt, ops.neg))
+    abs_, sigmoid_, tanh_ = map(in_place, (ops.abs, ops.sigmoid, ops.tanh))
 
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
     __ipow__, __ifloordiv__, __imod__ = pow_, floor_divide_, remainder_
@@ -408,9 +390,9 @@ class Tensor(TensorBase):
     __eq__, __ne__ = ops.eq, ops.ne
     __hash__ = object.__hash__  # equality is by element, identity is what dictionaries go by
 
-    __radd__, __rsub__, __rmul__ = _reflected(ops.add), _reflected(ops.sub), _reflected(ops.mul)
-    __rtruediv__, __rfloordiv__ = _reflected(ops.div), _reflected(ops.floor_divide)
-    __rmod__, __rpow__, __rmatmul__ = map(_reflected, (ops.remainder, ops.pow, ops.matmul))
+    __radd__, __rsub__, __rmul__ = reflected(ops.add), reflected(ops.sub), reflected(ops.mul)
+    __rtruediv__, __rfloordiv__ = reflected(ops.div), reflected(ops.floor_divide)
+    __rmod__, __rpow__, __rmatmul__ = map(reflected, (ops.remainder, ops.pow, ops.matmul))
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     # ------------------------------------------------------------------ functions as methods
@@ -422,13 +404,19 @@ class Tensor(TensorBase):
     abs, sign, floor = ops.abs, ops.sign, ops.floor
     clamp = clip = ops.clamp
     matmul = ops.matmul
+    mm, mv, dot, bmm = ops.mm, ops.mv, ops.dot, ops.bmm
     sum, mean, var, std = ops.sum, ops.mean, ops.var, ops.std
+    prod, cumsum, norm = ops.prod, ops.cumsum, ops.norm
+    isnan, isinf, isfinite = ops.isnan, ops.isinf, ops.isfinite
+    isclose, allclose, equal = ops.isclose, ops.allclose, ops.equal
     max, min, amax, amin = ops.max, ops.min, ops.amax, ops.amin
     argmax, argmin, any, all = ops.argmax, ops.argmin, ops.any, ops.all
     logsumexp, softmax, log_softmax = ops.logsumexp, ops.softmax, ops.log_softmax
     eq, ne, lt, le, gt, ge = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
     flatten, squeeze, unsqueeze, transpose = ops.flatten, ops.squeeze, ops.unsqueeze, ops.transpose
     swapaxes, take_along_dim = ops.transpose, ops.take_along_dim
+    t, split, chunk, gather = ops.t, ops.split, ops.chunk, ops.gather
+    masked_fill, repeat, multinomial = ops.masked_fill, ops.repeat, multinomial
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape; one -1 stands for what remains."""
@@ -461,6 +449,28 @@ class Tensor(TensorBase):
         """A view with all dimensions in reverse order."""
         return ops.permute(self, range(self.ndim)[::-1])
 
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """A view with the last two dimensions swapped.
+
+        Raises:
+            RuntimeError: there are fewer than two.
+        """
+        if self.ndim < 2:
+            raise RuntimeError(
+                "tensor.mT is only supported on matrices or batches of matrices. "
+                f"Got {self.ndim}-D tensor."
+            )
+        return ops.transpose(self, -2, -1)
+
+    def contiguous(self) -> Tensor:
+        """Return the tensor itself if its memory is in C order, else a copy that is."""
+        return self if self.is_contiguous() else ops.clone(self)
+
+    def is_contiguous(self) -> Any:
+        """Return whether the memory is in C order."""
+        return self.array.flags.c_contiguous
+
     # ------------------------------------------------------------------ as a sequence, as a number
 
     def __pos__(self) -> Tensor:
@@ -469,7 +479,7 @@ class Tensor(TensorBase):
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, index_of(index, self.array))
 
-    def __len__(self) -> int:
+    def __len__(self) -> Any:
         if not self.ndim:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
@@ -494,7 +504,7 @@ class Tensor(TensorBase):
     def __float__(self) -> Any:
         return float(self._number())
 
-    def __int__(self) -> int:
+    def __int__(self) -> Any:
         return int(self._number())
 
     def _number(self) -> Any:
@@ -505,7 +515,7 @@ class Tensor(TensorBase):
             )
         return self.item()
 
-    def __index__(self) -> int:
+    def __index__(self) -> Any:
         if self.dtype.kind not in "iub":
             raise TypeError(f"only integer tensors can be an index, this one is {self.dtype}")
         return int(self.item())
@@ -513,20 +523,10 @@ class Tensor(TensorBase):
     # ------------------------------------------------------------------ as text, as a copy
 
     def __repr__(self) -> str:
-        data = move(self.array, "cpu")
-        text = "tensor(" + np.array2string(data, separator=", ", prefix="tensor(")
-        if not isinstance(self.array, np.ndarray):
-            text += f", device='{self.device}'"
-        if self.dtype not in (np.float32, np.int64, np.bool_) or not data.size:
-            text += f", dtype=minigrad.{self.dtype}"
-        if self.grad_fn is not None:
-            text += f", grad_fn={self.grad_fn}"
-        elif self._requires_grad:
-            text += ", requires_grad=True"
-        return text + ")"
+        return text_of(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if spec and self.array.size == 1 else str(self), spec)
+        return format(str(self) if self.ndim and not spec else self.item(), spec)
 
     def __reduce__(self) -> Any:
         if self.grad_fn is not None:
@@ -579,7 +579,7 @@ def tensor(
         tensor([[1, 2],
                 [3, 4]])
         >>> tensor(0.5, requires_grad=True)
-        tensor(0.5, requires_grad=True)
+        tensor(0.5000, requires_grad=True)
     """
     if isinstance(data, Tensor):
         data = data.array

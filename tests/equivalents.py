@@ -27,8 +27,8 @@ EQUIVALENT = {
         "masked_scale, x: masked_scale(g, keep, scale) → masked_scale(g, scale, keep)",
     ),
     "a number, and what has its dimensions still, is broadcast also without a new shape": (
-        "_spread: not keepdim and g.ndim → not keepdim",
-        "_spread: not keepdim and g.ndim → g.ndim",
+        "spread: not keepdim and g.ndim → not keepdim",
+        "spread: not keepdim and g.ndim → g.ndim",
     ),
     "where the result has no elements, what is reduced has none either": (
         "_count: math.prod(whole) // (math.prod(reduced) or 1) → "

@@ -24,7 +24,8 @@ Domain = tuple[float, float]
 STEP = 1e-5  # of central differences in float64: rounding errors near 1e-11, truncation near 1e-10
 CLEARANCE = 1e-3  # how far arrays stay away from a kink; many steps
 MODULES = (  # with a table
-    "arithmetic", "cross_entropy", "elementwise", "linalg", "neural", "reduction", "shape",
+    "accumulation", "arithmetic", "composed", "cross_entropy", "elementwise", "linalg", "neural",
+    "reduction", "shape",
 )  # fmt: skip
 
 

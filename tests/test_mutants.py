@@ -84,7 +84,7 @@ calls = [lambda x: x * 5, lambda x: x.mean(), lambda x: x.amax(), lambda x: mini
 print([gradient(call) for call in calls])
 plant("arithmetic", "mul", "-(g * b)")
 plant("reduction", "_count", "math.prod(reduced)")
-plant("reduction", "_to_extremes", "_spread(_widened(g), x.shape, dim, keepdim) / count")
+plant("reduction", "_to_extremes", "spread(_widened(g), x.shape, dim, keepdim) / count")
 plant("shape", "_concatenate", "2 * getitem(")
 print([gradient(call) for call in calls])
 """

@@ -137,7 +137,6 @@ INTENDED = (
 
 #: PyTorch's options that minigrad does not have, by name
 OPTIONS = {
-    "dtype": "a result of another dtype is asked for by a cast",
     "alpha": "add and sub have it in place only",
     "rounding_mode": "floor_divide is another op",
     "memory_format": "a layout of images",

@@ -75,7 +75,10 @@ def test_a_call_is_seen_in_a_traceback() -> None:
 
 def test_the_source_of_an_op_is_what_its_author_wrote() -> None:
     assert inspect.getsource(ops.mul).startswith("@differentiable(a=lambda g, b: g * b")
-    assert str(inspect.signature(ops.softmax)) == "(x: 'Any', dim: 'int') -> 'Any'"
+    assert (
+        str(inspect.signature(ops.softmax))
+        == "(x: 'Any', dim: 'int', dtype: 'Any' = None) -> 'Any'"
+    )
 
 
 @pytest.mark.parametrize("values", [(), (None,), (0,), (-1, True), ((0, 1), True)])
@@ -89,7 +92,7 @@ def test_numpys_spelling_is_pytorchs(values: Any) -> None:
 
 @pytest.mark.parametrize("call", [
     lambda x: ops.sum(x, 0, dim=0), lambda x: ops.sum(x, dim=0, axis=0),
-    lambda x: ops.sum(x, keep=True), lambda x: ops.sum(), lambda x: ops.sum(x, 0, True, 1),
+    lambda x: ops.sum(x, keep=True), lambda x: ops.sum(), lambda x: ops.sum(x, 0, True, None, 1),
 ])  # fmt: skip
 def test_a_call_that_does_not_fit_gets_pythons_own_words(call: Any) -> None:
     with pytest.raises(TypeError, match=r"sum\(\) (got|missing|takes)"):

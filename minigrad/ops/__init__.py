@@ -5,8 +5,20 @@ function below it stays the definition (`minigrad.fused`).
 """
 
 # ruff: noqa: F403  (each file says by __all__ what it is for)
-from minigrad.ops import arithmetic, cross_entropy, elementwise, linalg, neural, reduction, shape
+from minigrad.ops import (
+    accumulation,
+    arithmetic,
+    composed,
+    cross_entropy,
+    elementwise,
+    linalg,
+    neural,
+    reduction,
+    shape,
+)
+from minigrad.ops.accumulation import *
 from minigrad.ops.arithmetic import *
+from minigrad.ops.composed import *
 from minigrad.ops.cross_entropy import *
 from minigrad.ops.elementwise import *
 from minigrad.ops.linalg import *
@@ -15,7 +27,9 @@ from minigrad.ops.reduction import *
 from minigrad.ops.shape import *
 
 __all__: list[str] = []
+__all__ += accumulation.__all__
 __all__ += arithmetic.__all__
+__all__ += composed.__all__
 __all__ += cross_entropy.__all__
 __all__ += elementwise.__all__
 __all__ += linalg.__all__

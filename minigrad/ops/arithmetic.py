@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import is_array, raise_later
+from minigrad.device import fetch, is_array, raise_later
 from minigrad.ops.elementwise import where
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
 __all__ = [
-    "add", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "div", "eq",
-    "floor_divide", "ge", "gt", "le", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow",
-    "remainder", "sub",
+    "add", "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "div", "eq",
+    "equal", "floor_divide", "ge", "gt", "isclose", "le", "lt", "maximum", "minimum", "mul", "ne",
+    "neg", "pow", "remainder", "sub",
 ]  # fmt: skip
 
 
@@ -165,6 +165,49 @@ def gt(a: Any, b: Any) -> Any:
 def ge(a: Any, b: Any) -> Any:
     """Return whether ``a >= b``, element by element."""
     return a >= b
+
+
+@differentiable()
+def isclose(
+    a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Any:
+    """Return where ``|a - b| <= atol + rtol * |b|``, or both are the same infinity.
+
+    Args:
+        a, b: of one dtype; their shapes broadcast.
+        rtol, atol: >= 0.
+        equal_nan: whether NaN is close to NaN.
+
+    Raises:
+        RuntimeError: the dtypes differ; a tolerance is negative.
+    """
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"{a.dtype} did not match {b.dtype}: cast one of them with .to()")
+    for name, tolerance in ("rtol", rtol), ("atol", atol):
+        if not tolerance >= 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
+    same = (a == b) | ((a != a) & (b != b)) if equal_nan else a == b
+    if a.dtype.kind == "b":
+        return same
+    with np.errstate(invalid="ignore"):  # ∞ - ∞
+        apart = np.abs(a - b)
+    return same | (np.isfinite(apart) & (apart <= atol + np.abs(rtol * b)))
+
+
+def allclose(
+    a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
+    """Return whether all elements are close, as `isclose` has it; from a GPU, it is waited for."""
+    return _answer(isclose(a, b, rtol, atol, equal_nan).all())
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Return whether two tensors have the same shape and elements; from a GPU, it is waited for."""
+    return a.shape == b.shape and _answer((a == b).all())
+
+
+def _answer(y: Any) -> bool:
+    return bool(fetch(np.asarray(y) if isinstance(y, np.generic) else getattr(y, "array", y)))
 
 
 @differentiable()

@@ -14,8 +14,9 @@ from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
 __all__ = [
-    "abs", "cast", "clamp", "clone", "cos", "exp", "expm1", "floor", "log", "log1p",
-    "overwrite", "relu", "sigmoid", "sign", "sin", "sqrt", "tanh", "where",
+    "abs", "cast", "clamp", "clone", "cos", "exp", "expm1", "floor", "isfinite",
+    "isinf", "isnan", "log", "log1p", "overwrite", "relu", "sigmoid", "sign", "sin", "sqrt",
+    "tanh", "where",
 ]  # fmt: skip
 
 
@@ -93,6 +94,24 @@ def abs(x: Any) -> Any:
 def sign(x: Any) -> Any:
     """Return -1, 0 or 1, and 0 for NaN; piecewise constant, so no gradient."""
     return x.copy() if x.dtype.kind == "b" else np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
+@differentiable()
+def isnan(x: Any) -> Any:
+    """Return which elements are NaN."""
+    return x != x
+
+
+@differentiable()
+def isinf(x: Any) -> Any:
+    """Return which elements are infinite."""
+    return np.abs(x) == math.inf
+
+
+@differentiable()
+def isfinite(x: Any) -> Any:
+    """Return which elements are neither infinite nor NaN."""
+    return np.isfinite(x)
 
 
 @differentiable()

@@ -11,7 +11,7 @@ from minigrad.device import device_of
 from minigrad.graph import sole_view
 from minigrad.table import differentiable
 
-__all__ = ["linear", "matmul"]
+__all__ = ["bmm", "dot", "linear", "matmul", "mm", "mv"]
 
 
 def _product(a: Any, b: Any) -> Any:
@@ -62,6 +62,44 @@ def matmul(a: Any, b: Any) -> Any:
     row, column = a.ndim == 1, b.ndim == 1  # a vector is a row on the left, a column on the right
     y = _matmul(a.reshape((1, -1)) if row else a, b.reshape((-1, 1)) if column else b)
     return sole_view(y.squeeze((-2,) * row + (-1,) * column))
+
+
+def _of_dimensions(words: str, fits: bool) -> None:
+    if not fits:
+        raise RuntimeError(f"{words}; matmul takes any")
+
+
+def mm(a: Any, b: Any) -> Any:
+    """Return the product of two matrices, (m, n) and (n, p)."""
+    _of_dimensions(f"self must be a matrix, not {a.ndim}D", a.ndim == 2)
+    _of_dimensions(f"mat2 must be a matrix, not {b.ndim}D", b.ndim == 2)
+    return matmul(a, b)
+
+
+def mv(a: Any, b: Any) -> Any:
+    """Return the product of a matrix (m, n) and a vector (n,)."""
+    words = f"vector + matrix @ vector expected, got 1, {a.ndim}, {b.ndim}"
+    _of_dimensions(words, (a.ndim, b.ndim) == (2, 1))
+    return matmul(a, b)
+
+
+def dot(a: Any, b: Any) -> Any:
+    """Return the product of two vectors of the same length, a number."""
+    words = f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors"
+    _of_dimensions(words, a.ndim == b.ndim == 1)
+    return matmul(a, b)
+
+
+def bmm(a: Any, b: Any) -> Any:
+    """Return the products of matrices one by one, (k, m, n) and (k, n, p): nothing is broadcast."""
+    _of_dimensions(f"batch1 must be a 3D tensor, not {a.ndim}D", a.ndim == 3)
+    _of_dimensions(f"batch2 must be a 3D tensor, not {b.ndim}D", b.ndim == 3)
+    if (a.shape[0], a.shape[2]) != b.shape[:2]:
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{a.shape[0]}, {a.shape[2]}] but got: {list(b.shape[:2])}."
+        )
+    return matmul(a, b)
 
 
 def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:

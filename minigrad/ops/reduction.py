@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
+def spread(g: Any, shape: Sequence[int], dim: Dim, keepdim: bool) -> Any:
     """Return ``g``, the gradient of a reduction's result, repeated to the shape it came from."""
     if not keepdim and g.ndim:
         axes = reduced_axes(dim, len(shape))
@@ -43,22 +43,29 @@ def _count(whole: Sequence[int], reduced: Sequence[int]) -> int:
     return math.prod(whole) // (math.prod(reduced) or 1)
 
 
-@differentiable(x=lambda g, x_shape, dim, keepdim: _spread(g, x_shape, dim, keepdim))
-def sum(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
-    """Return the sum of the elements; integers and booleans are summed as int64."""
+@differentiable(x=lambda g, x_shape, dim, keepdim: spread(g, x_shape, dim, keepdim))
+def sum(x: Any, dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """Return the sum of the elements; integers and booleans are summed as int64.
+
+    ``dtype``, here and in what follows, is another one to cast the elements to before.
+    """
     axes = reduced_axes(dim, x.ndim)
+    if dtype is not None:
+        x = x.astype(dtype)
     if x.dtype.kind == "f":
         return total(x, axes, keepdim)
-    return x.sum(axis=axes, dtype=np.int64, keepdims=keepdim)
+    return x.sum(axis=axes, dtype=dtype or np.int64, keepdims=keepdim)
 
 
 @differentiable(
-    x=lambda g, x_shape, dim, keepdim: _spread(
+    x=lambda g, x_shape, dim, keepdim: spread(
         _widened(g) / (_count(x_shape, g.shape) or 1), x_shape, dim, keepdim
     )
 )
-def mean(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
+def mean(x: Any, dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """Return the mean of the elements, which must be floating-point; of nothing it is NaN."""
+    if dtype is not None:
+        x = x.astype(dtype)
     if x.dtype.kind != "f":
         raise RuntimeError(f"mean() needs a floating-point tensor, got {x.dtype}; use .float()")
     return _mean(x, reduced_axes(dim, x.ndim), keepdim).astype(x.dtype)
@@ -116,7 +123,7 @@ def _to_deviations(g: Any, x: Any, dim: Dim, correction: float | None, keepdim: 
     dim, correction = _meant(dim, correction)
     freedom = _count(x.shape, g.shape) - correction
     g = g / freedom if freedom > 0 else g * math.nan
-    return _spread(g, x.shape, dim, keepdim) * _deviations(x, dim)
+    return spread(g, x.shape, dim, keepdim) * _deviations(x, dim)
 
 
 @differentiable(
@@ -144,10 +151,10 @@ def std(x: Any, dim: Dim = None, correction: float | None = 1, keepdim: bool = F
 
 def _to_extremes(g: Any, y: Any, x: Any, dim: Dim, keepdim: bool) -> Any:
     """Divide g evenly among the elements that equal the extreme: those that are NaN, if it is."""
-    y = _spread(y, x.shape, dim, keepdim)
+    y = spread(y, x.shape, dim, keepdim)
     hit = (x == y) | (x != x)  # if any is NaN, so is y
     count = sum(hit, dim, True).astype(_widened(g).dtype)
-    return kept(_spread(_widened(g), x.shape, dim, keepdim) / count, hit)
+    return kept(spread(_widened(g), x.shape, dim, keepdim) / count, hit)
 
 
 @differentiable(x=_to_extremes)
@@ -261,7 +268,7 @@ def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
 
 @differentiable(
     x=lambda g, y, x, dim, keepdim: (
-        _spread(g, x.shape, dim, keepdim) * np.exp(_widened(x) - _spread(y, x.shape, dim, keepdim))
+        spread(g, x.shape, dim, keepdim) * np.exp(_widened(x) - spread(y, x.shape, dim, keepdim))
     )
 )
 def logsumexp(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
@@ -276,8 +283,10 @@ def logsumexp(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
 
 
 @differentiable(x=lambda g, y, dim: y * (_widened(g) - sum(_widened(g) * y, dim, True)))
-def softmax(x: Any, dim: int) -> Any:
+def softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     """Return eˣ / Σ eˣ along ``dim``, computed without overflow."""
+    if dtype is not None:
+        x = x.astype(dtype)
     y, axes = _below_top("softmax", x, dim)
     np.exp(y, out=y)
     y /= total(y, axes, True)
@@ -285,8 +294,10 @@ def softmax(x: Any, dim: int) -> Any:
 
 
 @differentiable(x=lambda g, y, dim: g - np.exp(_widened(y)) * sum(_widened(g), dim, True))
-def log_softmax(x: Any, dim: int) -> Any:
+def log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     """Return log softmax(x) along ``dim``, finite for logits of any size."""
+    if dtype is not None:
+        x = x.astype(dtype)
     y, axes = _below_top("log_softmax", x, dim)
     with np.errstate(divide="ignore"):  # log 0, of nothing
         y -= np.log(total(np.exp(y), axes, True))

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.device import add_at
 from minigrad.fused import watch_index
+from minigrad.graph import TensorBase
 from minigrad.indexing import Index, index_of
 from minigrad.ops.dims import one_axis, some_axes
 from minigrad.spellings import numpy_keywords
@@ -236,8 +237,10 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     A tensor of shape (0,) fits everywhere, as in PyTorch.
 
     Raises:
+        TypeError: it is one tensor.
         ValueError: there are none, or their other dimensions differ.
     """
+    _check_several("cat", tensors)
     if not len(tensors):
         raise ValueError("concatenate: expected a non-empty list of Tensors")
     shape = next((t.shape for t in tensors if t.shape != (0,)), (0,))
@@ -251,4 +254,13 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
 @numpy_keywords
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Return the tensors, all of one shape, joined along a new dimension ``dim`` of the result."""
+    _check_several("stack", tensors)
     return concatenate([unsqueeze(t, dim) for t in tensors], dim)
+
+
+def _check_several(name: str, tensors: Any) -> None:
+    if isinstance(tensors, TensorBase):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
+        )

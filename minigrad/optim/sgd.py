@@ -40,7 +40,7 @@ class SGD(Optimizer):
         >>> (p * p).sum().backward()
         >>> optimizer.step()
         >>> p
-        tensor([0.8, 1.6], requires_grad=True)
+        tensor([0.8000, 1.6000], requires_grad=True)
     """
 
     def __init__(

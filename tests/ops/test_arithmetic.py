@@ -157,6 +157,20 @@ TIES = {
 }
 
 
+def _asked(name: str, **options: Any) -> Any:
+    """Return the call of a case that gives a tensor for a Python boolean."""
+    return lambda m, a, b: m.tensor(getattr(m, name)(m.floor(a), m.floor(b), **options))
+
+
+CASES |= {
+    "isclose": Case(
+        lambda m, a, b: m.isclose(a, b, rtol=0.5, atol=0.1), broadcastable(), smooth=False
+    ),
+    "allclose": Case(_asked("allclose", rtol=0.9, atol=0.9), broadcastable(), smooth=False),
+    "equal": Case(_asked("equal"), broadcastable(), smooth=False),
+}
+
+
 class TestArithmetic(OpProperties):
     module = "arithmetic"
     cases = CASES

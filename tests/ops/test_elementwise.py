@@ -167,6 +167,18 @@ EXTREMES = {
 }
 
 
+def _special(m: Any, x: Any) -> Any:
+    """Return x with infinities and NaNs among its elements."""
+    x = m.where(x > 1, math.inf, x)
+    return m.where(x < -1, math.nan, x)
+
+
+CASES |= {
+    name: Case(lambda m, x, name=name: getattr(m, name)(_special(m, x)), alike(), smooth=False)
+    for name in ("isnan", "isinf", "isfinite")
+}
+
+
 class TestElementwise(OpProperties):
     module = "elementwise"
     cases = CASES

@@ -61,6 +61,27 @@ CASES = {
 }
 
 
+SIZES = st.integers(0, 3)
+CASES |= {
+    "mm": Case(
+        lambda m, a, b: m.mm(a, b),
+        st.builds(lambda i, j, k: ([(i, j), (j, k)], {}), SIZES, SIZES, SIZES),
+        order=3,
+    ),
+    "mv": Case(
+        lambda m, a, b: m.mv(a, b),
+        st.builds(lambda i, j: ([(i, j), (j,)], {}), SIZES, SIZES),
+        order=3,
+    ),
+    "dot": Case(lambda m, a, b: m.dot(a, b), SIZES.map(lambda n: ([(n,), (n,)], {})), order=3),
+    "bmm": Case(
+        lambda m, a, b: m.bmm(a, b),
+        st.builds(lambda n, i, j, k: ([(n, i, j), (n, j, k)], {}), SIZES, SIZES, SIZES, SIZES),
+        order=3,
+    ),
+}
+
+
 class TestLinalg(OpProperties):
     module = "linalg"
     cases = CASES
@@ -68,6 +89,28 @@ class TestLinalg(OpProperties):
 
 def test_a_product_over_nothing_is_0() -> None:
     assert (minigrad.ones(2, 0) @ minigrad.ones(0, 3)).tolist() == [[0, 0, 0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "a", "b"),
+    [
+        ("mm", (2,), (2, 2)), ("mm", (2, 2), (2,)), ("mm", (2, 3), (2, 3)), ("mv", (2,), (2,)),
+        ("mv", (2, 3), (2,)), ("dot", (2, 2), (2,)), ("dot", (2,), (3,)), ("bmm", (2, 2), (2, 2)),
+        ("bmm", (2, 2, 2), (2, 2)), ("bmm", (2, 3, 4), (1, 4, 4)), ("bmm", (2, 3, 4), (2, 3, 4)),
+    ],
+)  # fmt: skip
+def test_products_of_fixed_dimensions_refuse_all_others_as_pytorch_does(
+    name: str, a: tuple[int, ...], b: tuple[int, ...]
+) -> None:
+    def refusal(m: Any) -> str:
+        with pytest.raises(RuntimeError) as raised:
+            getattr(m, name)(m.ones(*a), m.ones(*b))
+        return str(raised.value)
+
+    theirs = refusal(pytorch().module).rstrip(".")
+    if name != "mm" or len(a) == 2:
+        theirs = theirs.replace(" are 2D", "")
+    assert refusal(minigrad).startswith(theirs)
 
 
 def test_linear_is_matmul_plus_bias() -> None:

@@ -1,0 +1,39 @@
+"""Methods of a tensor that are made from ops: reflected operators, casts, changes in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.inplace import write
+
+
+def reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """Return the operator of ``other * tensor``, given that of ``tensor * other``."""
+    return lambda self, other: op(other, self)
+
+
+def caster(dtype: Any) -> Callable[[Any], Any]:
+    """Return a method that casts to a dtype."""
+
+    def cast(self: Any) -> Any:
+        return self.to(dtype)
+
+    cast.__doc__ = f"Return the tensor as {np.dtype(dtype)}: itself if it is that already."
+    return cast
+
+
+def in_place(op: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that writes an op's result into the tensor, and returns that."""
+
+    def change(self: Any, *args: Any, **options: Any) -> Any:
+        def run(target: Any, *given: Any) -> Any:
+            named = zip(options, given[len(args) :], strict=True)
+            return op(target, *given[: len(args)], **dict(named))
+
+        return write(self, run, *args, *options.values())
+
+    change.__doc__ = f"In place: {op.__doc__}"
+    return change
