@@ -53,7 +53,9 @@ def set_axes(
 
 
 def array(value: Any) -> Any:
-    """Return a tensor's values as an array; anything else as it is."""
+    """Return the values of a tensor, or of a list of them, as an array; all else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(array(item) for item in value)
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 

@@ -13,6 +13,7 @@ from minigrad import (
     Tensor,
     abs,
     arange,
+    bmm,
     cat,
     cos,
     exp,
@@ -23,7 +24,9 @@ from minigrad import (
     linspace,
     log,
     matmul,
+    meshgrid,
     nn,
+    normal,
     ones,
     ones_like,
     rand,
@@ -38,11 +41,11 @@ from minigrad import (
 )
 
 __all__ = [
-    "abs", "arange", "argmax", "astype", "concat", "cos", "exp", "expand_dims", "eye",
-    "float32", "int32", "int64", "linspace", "log", "matmul", "nn_Module", "numpy", "ones",
-    "ones_like", "rand", "randn", "reduce_mean", "reduce_sum", "repeat", "reshape", "sigmoid",
-    "sin", "size", "stack", "swapaxes", "tanh", "tensor", "to", "transpose", "zeros",
-    "zeros_like",
+    "abs", "arange", "argmax", "astype", "batch_matmul", "concat", "cos", "cosh", "exp",
+    "expand_dims", "eye", "float32", "int32", "int64", "linspace", "log", "matmul", "meshgrid",
+    "nn_Module", "normal", "numpy", "ones", "ones_like", "rand", "randn", "reduce_mean",
+    "reduce_sum", "repeat", "reshape", "sigmoid", "sin", "sinh", "size", "stack", "swapaxes",
+    "tanh", "tensor", "to", "transpose", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -59,8 +62,18 @@ def numpy(x: Tensor) -> Any:
     return x.detach().numpy()
 
 
+def cosh(x: Tensor) -> Tensor:
+    """Return (eˣ + e⁻ˣ) / 2."""
+    return (exp(x) + exp(-x)) / 2
+
+
+def sinh(x: Tensor) -> Tensor:
+    """Return (eˣ - e⁻ˣ) / 2."""
+    return (exp(x) - exp(-x)) / 2
+
+
 nn_Module = nn.Module  # noqa: N816
-concat = cat
+concat, batch_matmul = cat, bmm
 argmax, astype, expand_dims = _method("argmax"), _method("type"), _method("unsqueeze")
 reduce_mean, reduce_sum, repeat = _method("mean"), _method("sum"), _method("repeat")
 reshape, size, swapaxes = _method("reshape"), _method("numel"), _method("swapaxes")

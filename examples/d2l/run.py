@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from examples import d2l
 from examples.d2l.cells import Cell, Imports, read
 from minigrad.utils.data import DataLoader
 
@@ -112,6 +113,22 @@ def cut_short(batches: int | None) -> Iterator[None]:
         DataLoader.__iter__ = whole  # type: ignore[method-assign]
 
 
+@contextlib.contextmanager
+def classes_kept() -> Iterator[None]:
+    """Take back what a chapter adds to classes of d2l, with ``@d2l.add_to_class(d2l.Trainer)``."""
+    classes = [value for value in vars(d2l).values() if isinstance(value, type)]
+    before = [(cls, dict(vars(cls))) for cls in classes if cls.__module__.startswith(d2l.__name__)]
+    try:
+        yield
+    finally:
+        for cls, kept in before:
+            for name in set(vars(cls)) - set(kept):
+                delattr(cls, name)
+            for name, value in kept.items():
+                if vars(cls)[name] is not value:
+                    setattr(cls, name, value)
+
+
 def save_figures(folder: Path | None, stem: str) -> None:
     """Save the figures that matplotlib has open, and close them."""
     plt: Any = sys.modules.get("matplotlib.pyplot")
@@ -139,8 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         parser.error(f"no such file: {', '.join(missing)}")
     _without_display()
-    with cut_short(options.batches):
-        counts = [_run_file(path, options) for path in options.files]
+    counts = []
+    for path in options.files:
+        with cut_short(options.batches), classes_kept():
+            counts.append(_run_file(path, options))
     ran, total = (sum(count) for count in zip(*counts, strict=True))
     if len(counts) > 1:
         print(f"in all: {ran} of {total} cells of {len(counts)} files ran")

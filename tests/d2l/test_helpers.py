@@ -136,6 +136,7 @@ x = [0.0, 1.0, 2.0]
         (([x, x],), [([0, 1, 2], x), ([0, 1, 2], x)]),
         ((minigrad.tensor(x, requires_grad=True), [minigrad.tensor(x)]), [(x, x)]),
         ((np.array(x), np.array(x)), [(x, x)]),
+        (([x, x], [[minigrad.tensor(v) for v in x], x]), [(x, x), (x, x)]),
     ],
 )
 def test_one_curve_or_several(arguments: tuple[Any, ...], expected: Any) -> None:
@@ -191,6 +192,20 @@ def test_a_progress_board_takes_means_of_every_n() -> None:
     assert lines(figure.axes[0])[0] == ([0.5, 2.5], [5.0, 25.0])
     assert board.figure() is figure
     assert len(figure.axes) == 1
+
+
+def test_names_for_all_frameworks_are_functions_and_methods_of_tensors() -> None:
+    t = minigrad.tensor([[0.5, -1.0]])
+    assert d2l.reduce_sum(t, 1, keepdim=True).shape == (1, 1)
+    assert d2l.reshape(t, (2, 1)).shape == d2l.transpose(t).shape == (2, 1)
+    assert d2l.astype(t, d2l.int64).tolist() == [[0, -1]]
+    assert d2l.concat([t, t]).shape == (2, 2)
+    assert d2l.size(t) == 2
+    assert type(d2l.numpy(t.requires_grad_())) is np.ndarray
+    np.testing.assert_allclose(d2l.cosh(t).tolist(), np.cosh([[0.5, -1.0]]), rtol=1e-6)
+    np.testing.assert_allclose(d2l.sinh(t).tolist(), np.sinh([[0.5, -1.0]]), rtol=1e-6)
+    missing = [name for name in d2l.__all__ if not hasattr(d2l, name)]
+    assert not missing
 
 
 def test_a_trace_is_drawn_over_contours(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data.fashion_mnist import SAMPLE_DIR
+from examples import d2l
 from examples.d2l import run
 from examples.d2l.cells import Imports, read
 from minigrad.utils.data import DataLoader
@@ -222,6 +223,33 @@ def test_trainings_are_cut_short_only_while_it_runs(write: Write) -> None:
     assert run.main([str(write(LOOP.format(batches=3))), "--batches", "3"]) == 0
     assert run.main([str(write(LOOP.format(batches=10)))]) == 0
     assert len(list(DataLoader(range(100), 10))) == 10
+
+
+CHANGES = """
+```python
+from d2l import torch as d2l
+
+@d2l.add_to_class(d2l.Trainer)
+def prepare_batch(self, batch):
+    return "changed"
+
+@d2l.add_to_class(d2l.Trainer)
+def new(self):
+    pass
+
+d2l.Trainer(1).prepare_batch(2)
+```
+"""
+
+
+def test_what_a_chapter_adds_to_classes_ends_with_it(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = d2l.Trainer.prepare_batch
+    assert run.main([str(write(CHANGES)), "--output"]) == 0
+    assert "| 'changed'" in capsys.readouterr().out
+    assert d2l.Trainer.prepare_batch is before
+    assert not hasattr(d2l.Trainer, "new")
 
 
 WITH = """
