@@ -3,6 +3,8 @@
 Reading order of the source: table, ops/, graph, autograd, tensor, random, nn/, optim/.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 import numpy as _np
 
 from minigrad import autograd, cuda, nn, ops, optim, random, utils
@@ -32,6 +34,7 @@ from minigrad.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from minigrad.missing import missing_from as _missing_from
 from minigrad.ops import clamp as clip
 from minigrad.ops import concatenate as cat
 from minigrad.ops import reshape as view
@@ -86,3 +89,6 @@ __all__ += ["Generator", "bernoulli", "fork_rng", "initial_seed", "manual_seed",
 __all__ += ["multinomial", "normal", "rand_like", "randint", "randn", "randn_like", "randperm"]
 __all__ += ["double", "float", "float16", "float32", "float64", "half"]
 __all__ += ["bool", "int", "int8", "int16", "int32", "int64", "long", "uint8"]
+
+if not _TYPE_CHECKING:
+    __getattr__ = _missing_from(__name__)

@@ -1,7 +1,10 @@
 """Neural networks: modules, their parameters, and the functions they are made of."""
 
+from typing import TYPE_CHECKING
+
+from minigrad.missing import missing_from
 from minigrad.nn import functional, init
-from minigrad.nn.containers import ModuleList, Sequential
+from minigrad.nn.containers import ModuleDict, ModuleList, Sequential
 from minigrad.nn.dropout import (
     AlphaDropout,
     DropConnect,
@@ -13,12 +16,23 @@ from minigrad.nn.dropout import (
     FeatureAlphaDropout,
     GaussianDropout,
 )
-from minigrad.nn.layers import Flatten, Identity, Linear, ReLU, Sigmoid, Softmax, Tanh
-from minigrad.nn.losses import CrossEntropyLoss, MSELoss, NLLLoss
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.layers import (
+    Flatten,
+    Identity,
+    LazyLinear,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minigrad.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from minigrad.nn.module import Module, Parameter, UninitializedParameter
 
 __all__ = [
     "AlphaDropout",
+    "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "DropConnect",
     "DropPath",
@@ -30,9 +44,13 @@ __all__ = [
     "Flatten",
     "GaussianDropout",
     "Identity",
+    "L1Loss",
+    "LazyLinear",
     "Linear",
+    "LogSoftmax",
     "MSELoss",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "NLLLoss",
     "Parameter",
@@ -41,6 +59,10 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "UninitializedParameter",
     "functional",
     "init",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_from(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.device import device_of
+from minigrad.device import device_of, fetch
 from minigrad.graph import TensorBase
 from minigrad.inplace import write
 from minigrad.nn.dropping import checked_mask, checked_mode, checked_probability
@@ -24,12 +24,13 @@ from minigrad.nn.noise import (
     feature_alpha_dropout,
     gaussian_dropout,
 )
-from minigrad.ops import linear, log_softmax, sigmoid, softmax, tanh
+from minigrad.ops import linear, log_softmax, logsigmoid, sigmoid, softmax, tanh
 from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim, class_shares
 from minigrad.random import Generator, generator_for
 
 __all__ = [
     "alpha_dropout",
+    "binary_cross_entropy_with_logits",
     "cross_entropy",
     "drop_connect",
     "drop_path",
@@ -39,10 +40,13 @@ __all__ = [
     "dropout3d",
     "feature_alpha_dropout",
     "gaussian_dropout",
+    "l1_loss",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "mse_loss",
     "nll_loss",
+    "one_hot",
     "relu",
     "sigmoid",
     "softmax",
@@ -214,16 +218,91 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
         input, target: of the same shape; shapes that only broadcast bring a warning.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
     """
+    difference = _difference(input, target, reduction)
+    squares = difference * difference
+    return squares if reduction == "none" else getattr(squares, reduction)()
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Return the absolute difference, element by element, and reduced.
+
+    Args:
+        input, target, reduction: as for `mse_loss`.
+    """
+    sizes = abs(_difference(input, target, reduction))
+    return sizes if reduction == "none" else getattr(sizes, reduction)()
+
+
+def _difference(input: Any, target: Any, reduction: str) -> Any:
+    """Return input - target, with a warning if their shapes differ."""
     check_reduction(reduction)
     if tuple(input.shape) != tuple(target.shape):
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    difference = input - target
-    squares = difference * difference
-    return squares if reduction == "none" else getattr(squares, reduction)()
+    return input - target
+
+
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Any:
+    """Return -t log σ(x) - (1 - t) log(1 - σ(x)), computed without overflow for x of any size.
+
+    Args:
+        input: the logits x, of any shape.
+        target: the probabilities t of class 1, floating-point, in the shape of ``input``.
+        weight: a factor for each element, of a shape that broadcasts.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        pos_weight: a factor for the first term, of a shape that broadcasts.
+
+    Raises:
+        ValueError: the shapes differ; an unknown reduction.
+    """
+    check_reduction(reduction)
+    if tuple(input.shape) != tuple(target.shape):
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    share = 1 if pos_weight is None else (pos_weight - 1) * target + 1
+    losses = (1 - target) * input - share * logsigmoid(input)
+    losses = losses if weight is None else losses * weight
+    return losses if reduction == "none" else getattr(losses, reduction)()
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Return 1 at the place of each class index, and 0 elsewhere, along a new last dimension.
+
+    Args:
+        tensor: class indices, int64, from 0 on; any shape.
+        num_classes: the size of the new dimension; -1 for the largest index plus 1, which a GPU is
+            waited for to know.
+
+    Raises:
+        RuntimeError: an index is not in that range, or the tensor is not int64.
+    """
+    indices = _array(tensor)
+    if indices.dtype != np.int64:
+        raise RuntimeError(
+            f"one_hot is only applicable to index tensor of type LongTensor, got {indices.dtype}"
+        )
+    if not indices.size and num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    host = fetch(indices)
+    if host.size and host.min() < 0:
+        raise RuntimeError(f"Class values must be non-negative, got {host.min()}.")
+    size = int(host.max()) + 1 if num_classes == -1 else num_classes
+    if host.size and host.max() >= size:
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes, got {host.max()} and {num_classes}."
+        )
+    classes = np.arange(size, like=indices)
+    return (ops.unsqueeze(tensor, -1) == classes).astype(np.int64)
 
 
 def _reduce(losses: Any, reduction: str, count: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.creation import zeros
 from minigrad.nn import functional as F
 from minigrad.nn import init
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.module import Module, Parameter, UninitializedParameter
 from minigrad.tensor import Tensor
 
 
@@ -21,19 +21,29 @@ class Linear(Module):
         in_features: the size of each input.
         out_features: the size of each output.
         bias: whether to add b.
+        device, dtype: of the weights; float32 on the CPU by default.
 
     Shape:
         (..., in_features) -> (..., out_features); ``weight`` is (out_features, in_features).
     """
 
+    weight: Parameter
     bias: Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(zeros(out_features, in_features))
-        self.bias = Parameter(zeros(out_features)) if bias else None
+        options = {"device": device or "cpu", "dtype": dtype}
+        self.weight = Parameter(zeros(out_features, in_features, **options))
+        self.bias = Parameter(zeros(out_features, **options)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -51,6 +61,46 @@ class Linear(Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
         )
+
+
+class LazyLinear(Linear):
+    """A `Linear` that learns its number of inputs from its first input, and is a Linear then.
+
+    Until then its weight has no elements; it is the same object afterwards, so an optimiser may be
+    made before. The initial values are drawn at the first call. A state dict may come earlier.
+
+    Args:
+        out_features, bias, device, dtype: as of `Linear`.
+
+    Examples:
+        >>> import minigrad
+        >>> layer = LazyLinear(3)
+        >>> _ = layer(minigrad.ones(2, 4))
+        >>> layer
+        Linear(in_features=4, out_features=3, bias=True)
+    """
+
+    def __init__(
+        self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(0, out_features, bias, device, dtype)
+        self.weight = UninitializedParameter(self.weight)
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values, once the number of inputs is known."""
+        if self.in_features:
+            super().reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        loaded = not isinstance(weight, UninitializedParameter)
+        self.in_features = weight.shape[1] if loaded else x.shape[-1]
+        self.__class__ = Linear  # type: ignore[assignment]
+        if isinstance(weight, UninitializedParameter):
+            shape = self.out_features, self.in_features
+            weight.become(zeros(shape, device=weight.device, dtype=weight.dtype))
+            self.reset_parameters()
+        return self(x)
 
 
 class Identity(Module):
@@ -122,3 +172,10 @@ class Softmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """The logarithms of `Softmax`, finite for inputs of any size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.log_softmax(self.dim)

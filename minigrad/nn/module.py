@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.creation import as_tensor
 from minigrad.device import device as Device
 from minigrad.grad_mode import no_grad
+from minigrad.moves import targets_of
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, like
 
@@ -34,6 +35,17 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
+
+
+class UninitializedParameter(Parameter):
+    """A parameter whose shape is not known yet: a lazy layer, or a state dict, will give it one."""
+
+    __slots__ = ()
+
+    def become(self, data: Tensor) -> None:
+        """Become a parameter with this data, the same object."""
+        self.data = data
+        self.__class__ = Parameter  # type: ignore[assignment]
 
 
 class LoadResult(NamedTuple):
@@ -193,6 +205,16 @@ class Module:
                 return tensor
         raise AttributeError(f"{_kind(module)} has no {kind} {name!r}, for {target!r}")
 
+    @property
+    def _modules(self) -> MutableMapping[str, Any]:
+        """The modules that are attributes, by name: a view, in which they can be set, too."""
+        return _Attributes(self, Module)
+
+    @property
+    def _parameters(self) -> MutableMapping[str, Any]:
+        """The parameters that are attributes, by name: a view, in which they can be set, too."""
+        return _Attributes(self, Parameter)
+
     # ------------------------------------------------------------------ walking the tree
 
     def _attributes(self) -> Iterator[tuple[str, Module]]:
@@ -317,19 +339,14 @@ class Module:
         The parameters stay the same objects: an optimiser that holds them goes on working.
 
         Args:
-            target: a device or its name, a floating-point dtype, or both; or a tensor to be like.
+            target: a device or its name, a floating-point dtype, or both; or a tensor to be like;
+                then perhaps ``non_blocking``, which changes nothing.
             device, dtype: the same by name.
 
         Raises:
             TypeError: the dtype is not one of floating-point numbers.
         """
-        for one in target:
-            if isinstance(one, Tensor):
-                device, dtype = one.device, one.dtype
-            elif isinstance(one, Device) or str(one).startswith(("cpu", "cuda")):
-                device = one
-            else:
-                dtype = one
+        dtype, device, _ = targets_of(*target, device=device, dtype=dtype)
         if dtype is not None and np.dtype(dtype).kind != "f":
             raise TypeError(
                 "nn.Module.to only accepts floating point dtypes, but got desired "
@@ -356,15 +373,29 @@ class Module:
         """Cast floating-point parameters and buffers to float32."""
         return self.to(np.dtype(np.float32))
 
+    def half(self) -> Self:
+        """Cast floating-point parameters and buffers to float16."""
+        return self.to(np.dtype(np.float16))
+
+    def type(self, dst_type: Any) -> Self:
+        """Cast floating-point parameters and buffers to a dtype."""
+        return self.to(np.dtype(dst_type))
+
     def double(self) -> Self:
         """Cast floating-point parameters and buffers to float64."""
         return self.to(np.dtype(np.float64))
 
     # ------------------------------------------------------------------ saving
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return all parameters and buffers by dotted name, in shared memory, without history."""
-        return {name: tensor.detach() for name, tensor in self._tensors()}
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Return all parameters and buffers by dotted name, in shared memory.
+
+        Args:
+            prefix: what stands before each name.
+            keep_vars: whether to return the parameters themselves, and not tensors without history.
+        """
+        own = self._tensors()
+        return {prefix + name: t if keep_vars else t.detach() for name, t in own}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
         """Copy values into the parameters and buffers.
@@ -405,7 +436,11 @@ class Module:
             )
         with no_grad():
             for name, value in values.items():
-                own[name].copy_(value)
+                target = own[name]
+                if isinstance(target, UninitializedParameter):
+                    target.become(value.clone())
+                else:
+                    target.copy_(value)
         return LoadResult(missing, unexpected)
 
     # ------------------------------------------------------------------ as text
@@ -433,6 +468,34 @@ class Module:
             f"<pre>{html.escape(repr(self))}</pre><table><tr><th>parameter</th><th>shape</th>"
             f"<th>{whole:,} elements</th></tr>{rows}</table>"
         )
+
+
+class _Attributes(MutableMapping[str, Any]):
+    """A module's attributes of one kind, as PyTorch's code finds them in a registry."""
+
+    def __init__(self, module: Module, kind: type) -> None:
+        self.module, self.kind = module, kind
+
+    def __getitem__(self, name: str) -> Any:
+        found = vars(self.module)[name]
+        if not isinstance(found, self.kind):
+            raise KeyError(name)
+        return found
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self.module, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        del vars(self.module)[self[name] and name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, v in vars(self.module).items() if isinstance(v, self.kind))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 _UNFIT = "cannot assign a {} {}: {} or None required"
@@ -470,6 +533,8 @@ def _fitting(name: str, value: Any, own: Tensor) -> Tensor:
             f"While copying the parameter named {name!r}, expected a tensor or an array of numbers "
             f"from checkpoint but received {error}"
         ) from None
+    if isinstance(own, UninitializedParameter):
+        return like(saved, own)
     if saved.shape != own.shape:
         raise ValueError(
             f"size mismatch for {name}: copying a param with shape {saved.shape} from checkpoint, "

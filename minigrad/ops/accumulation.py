@@ -84,6 +84,8 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, dtype: Any = Non
 
 def _to_normed(g: Any, y: Any, x: Any, p: float, dim: Dim, keepdim: bool) -> Any:
     """Return g sign(x) (|x| / y)^(p - 1), and 0 where the norm is 0."""
+    half = x.dtype == np.float16  # whose powers leave its range
+    g, y, x = (v.astype(np.float32) if half else v for v in (g, y, x))
     y, g = (spread(v, x.shape, dim, keepdim) for v in (y, g))
     powers = x if p == 2 else sign(x) * where(x == 0, 1, abs(x)) ** (p - 1)
     return kept(g, y != 0) * powers / where(y == 0, 1, y) ** (p - 1)

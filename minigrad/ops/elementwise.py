@@ -15,8 +15,8 @@ from minigrad.table import differentiable
 
 __all__ = [
     "abs", "cast", "clamp", "clone", "cos", "exp", "expm1", "floor", "isfinite",
-    "isinf", "isnan", "log", "log1p", "overwrite", "relu", "sigmoid", "sign", "sin", "sqrt",
-    "tanh", "where",
+    "isinf", "isnan", "log", "log1p", "logsigmoid", "overwrite", "relu", "sigmoid", "sign", "sin",
+    "sqrt", "tanh", "where",
 ]  # fmt: skip
 
 
@@ -82,6 +82,13 @@ def sigmoid(x: Any) -> Any:
     x = floating(x)
     e = np.exp(np.copysign(x, -1.0))  # -|x|
     return np.where(x >= 0, 1, e) / (1 + e)
+
+
+@differentiable(x=lambda g, x: g * sigmoid(-x))
+def logsigmoid(x: Any) -> Any:
+    """Return log sigmoid(x), finite for x of any size."""
+    x = floating(x)
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
 @differentiable(x=lambda g, x: g * sign(x))

@@ -19,7 +19,8 @@ class Optimizer:
     """The base of optimisers; a subclass defines ``step``.
 
     Args:
-        params: the parameters, or dictionaries each with ``"params"`` and settings of its own.
+        params: the parameters, or pairs (name, parameter) as of ``named_parameters()``, or
+            dictionaries each with ``"params"`` and settings of its own.
         defaults: the settings of parameters that have no other.
 
     Attributes:
@@ -55,6 +56,12 @@ class Optimizer:
         if not isinstance(group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(group).__name__}")
         listed = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        named = [item for item in listed if isinstance(item, tuple)]
+        if named:
+            if len(named) < len(listed):
+                raise ValueError("all optimizer params should be with/without names")
+            names, listed = map(list, zip(*named, strict=True))
+            group = {**group, "param_names": names}
         known = {p for g in self.param_groups for p in g["params"]}
         for p in listed:
             if not isinstance(p, Tensor):
