@@ -1,4 +1,4 @@
-"""The English form's models: LinearRegressionScratch with its SGD, and Classifier."""
+"""The English form's models: LinearRegression, Classifier, SoftmaxRegression, and from scratch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import minigrad
 from examples.d2l.hyper_parameters import HyperParameters
 from examples.d2l.training import Module
-from minigrad import Tensor
+from minigrad import Tensor, nn
 from minigrad.nn import functional as F
 
 
@@ -64,6 +64,28 @@ class LinearRegressionScratch(Module):
         return SGD([self.w, self.b], self.lr)
 
 
+class LinearRegression(Module):
+    """A linear layer of one output, trained by mean squared error and SGD.
+
+    Args:
+        lr: the learning rate.
+    """
+
+    def __init__(self, lr: float) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = nn.LazyLinear(1)
+
+    def loss(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        """Return the mean of (ŷ - y)²."""
+        return F.mse_loss(y_hat, y)
+
+    def get_w_b(self) -> tuple[Tensor, Tensor]:
+        """Return the weights and the bias, without history."""
+        weight, bias = self.net.parameters()
+        return weight.data, bias.data
+
+
 class Classifier(Module):
     """A model of classes: cross-entropy, and accuracy on the validation set."""
 
@@ -91,6 +113,20 @@ class Classifier(Module):
         for layer in layers:
             X = layer(X)
             print(f"{type(layer).__name__} output shape:\t{tuple(X.shape)}")
+
+
+class SoftmaxRegression(Classifier):
+    """A linear layer from the pixels to the classes.
+
+    Args:
+        num_outputs: classes.
+        lr: the learning rate.
+    """
+
+    def __init__(self, num_outputs: int, lr: float) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = nn.Sequential(nn.Flatten(), nn.LazyLinear(num_outputs))
 
 
 def cross_entropy(y_hat: Tensor, y: Tensor) -> Tensor:

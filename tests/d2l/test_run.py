@@ -319,7 +319,84 @@ d2l.predict_ch3(net, test_iter)
 """
 
 
-@pytest.mark.parametrize("chapter", [FUNCTIONS])
+CLASSES = """
+```{.python .input}
+%load_ext d2lbook.tab
+tab.interact_select(['mxnet', 'pytorch'])
+```
+```{.python .input}
+%%tab pytorch
+from d2l import torch as d2l
+import torch
+from torch import nn
+
+def dropped(X, p):
+    if p == 1: return torch.zeros_like(X)
+    return (torch.rand(X.shape) > p).float() * X / (1.0 - p)
+
+dropped(torch.arange(16, dtype=torch.float32).reshape((2, 8)), 0.5)
+```
+```{.python .input}
+%%tab pytorch
+class Scratch(d2l.Classifier):
+    def __init__(self, num_outputs, num_hiddens, dropout, lr):
+        super().__init__()
+        self.save_hyperparameters()
+        self.first = nn.LazyLinear(num_hiddens)
+        self.last = nn.LazyLinear(num_outputs)
+        self.relu = nn.ReLU()
+```
+```{.python .input}
+%%tab all
+@d2l.add_to_class(Scratch)
+def forward(self, X):
+    if tab.selected('mxnet'):
+        raise ImportError
+    H = self.relu(self.first(d2l.reshape(X, (X.shape[0], -1))))
+    if self.training:
+        H = dropped(H, self.dropout)
+    return self.last(H)
+```
+```{.python .input}
+%%tab all
+hparams = {'num_outputs': 10, 'num_hiddens': 16, 'dropout': 0.5, 'lr': 0.1}
+model = Scratch(**hparams)
+data = d2l.FashionMNIST(batch_size=256)
+trainer = d2l.Trainer(max_epochs=2)
+trainer.fit(model, data)
+assert 'val_acc' in model.board.data
+```
+```{.python .input}
+%%tab pytorch
+class Concise(d2l.Classifier):
+    def __init__(self, num_outputs, num_hiddens, dropout, lr):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = nn.Sequential(
+            nn.Flatten(), nn.LazyLinear(num_hiddens), nn.ReLU(),
+            nn.Dropout(dropout), nn.LazyLinear(num_outputs))
+
+model = Concise(**hparams)
+trainer.fit(model, data)
+```
+```{.python .input}
+%%tab pytorch
+def init(module):
+    if type(module) == nn.Linear:
+        nn.init.normal_(module.weight, std=0.01)
+
+X, y = next(iter(data.val_dataloader()))
+model.apply_init([X], init)
+model.layer_summary((1, 1, 28, 28))
+line = d2l.LinearRegression(lr=0.03)
+trainer.fit(line, d2l.SyntheticRegressionData(w=d2l.tensor([2, -3.4]), b=4.2))
+line.get_w_b()
+trainer.fit(d2l.SoftmaxRegression(num_outputs=10, lr=0.1), data)
+```
+"""
+
+
+@pytest.mark.parametrize("chapter", [FUNCTIONS, CLASSES])
 def test_chapters_written_like_the_books_run_whole(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chapter: str
 ) -> None:
