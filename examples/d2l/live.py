@@ -76,10 +76,6 @@ class Animator:
         self._draw()
         self._canvas.show(lambda: self.fig)
 
-    def show(self) -> None:
-        """Show the figure as it is now, however short ago it was shown."""
-        self._canvas.show(lambda: self.fig, last=True)
-
     def config_axes(self) -> None:
         """Set labels, limits, scales and legend of the first axes anew."""
         set_axes(self.axes[0], *self._settings)
@@ -139,11 +135,6 @@ class ProgressBoard(HyperParameters):
         if self.display:
             self._canvas.show(self.figure)
 
-    def show(self) -> None:
-        """Show the board as it is now, however short ago it was shown."""
-        if self.display and any(self.data.values()):
-            self._canvas.show(self.figure, last=True)
-
     def figure(self) -> Any:
         """Draw the curves and return matplotlib's figure."""
         if self.fig is None:
@@ -157,5 +148,6 @@ class ProgressBoard(HyperParameters):
         set_axes(
             *(axes, self.xlabel, self.ylabel, self.xlim, self.ylim, self.xscale, self.yscale, None)
         )
-        axes.legend()
+        if self.data:
+            axes.legend()
         return self.fig

@@ -121,6 +121,5 @@ def _train(
                 animator.add(seen / examples, [losses[-1]])
                 times.append(timer.sum())
                 timer.start()
-    animator.show()
     print(f"loss: {losses[-1]:.3f}, {timer.avg():.3f} sec/epoch" if losses else "no losses")
     return times, losses

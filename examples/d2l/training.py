@@ -152,7 +152,6 @@ class Trainer(HyperParameters):
         self.val_batch_idx = 0
         for self.epoch in range(self.max_epochs):  # noqa: B020, plot() reads it
             self.fit_epoch()
-        model.board.show()
 
     def fit_epoch(self) -> None:
         """Go through the data once: train, then validate."""
