@@ -2,9 +2,10 @@
 
     python -m examples.d2l.run chapter.md more.ipynb
 
-Each file's cells run in order, in one namespace, as in a notebook; a line for each says whether it
-ran. Nothing of the book comes with minigrad: its text is at github.com/d2l-ai. Where a chapter
-trains for long, --batches 3 ends each pass through its data after three batches.
+Each file's cells run in order, in one namespace, as in a notebook, and a line for each says whether
+it ran. They run in an empty folder: what they save is not kept. Where a chapter trains for long,
+--batches 3 ends each pass through its data after three batches. Nothing of the book comes with
+minigrad: its text is at github.com/d2l-ai.
 """
 
 from __future__ import annotations
@@ -18,13 +19,11 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from examples import d2l
 from examples.d2l.cells import Cell, Imports, read
-from minigrad.utils.data import DataLoader
+from examples.d2l.isolation import apart, classes_kept, cut_short
 
 
 @dataclass
@@ -101,34 +100,6 @@ def _execute(tree: ast.Module, namespace: dict[str, Any]) -> None:
             print(repr(value))
 
 
-@contextlib.contextmanager
-def cut_short(batches: int | None) -> Iterator[None]:
-    """Let each pass through a `DataLoader` end after so many batches; None for all of them."""
-    whole = DataLoader.__iter__
-    if batches is not None:
-        DataLoader.__iter__ = lambda self: islice(whole(self), batches)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        DataLoader.__iter__ = whole  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def classes_kept() -> Iterator[None]:
-    """Take back what a chapter adds to classes of d2l, with ``@d2l.add_to_class(d2l.Trainer)``."""
-    classes = [value for value in vars(d2l).values() if isinstance(value, type)]
-    before = [(cls, dict(vars(cls))) for cls in classes if cls.__module__.startswith(d2l.__name__)]
-    try:
-        yield
-    finally:
-        for cls, kept in before:
-            for name in set(vars(cls)) - set(kept):
-                delattr(cls, name)
-            for name, value in kept.items():
-                if vars(cls)[name] is not value:
-                    setattr(cls, name, value)
-
-
 def save_figures(folder: Path | None, stem: str) -> None:
     """Save the figures that matplotlib has open, and close them."""
     plt: Any = sys.modules.get("matplotlib.pyplot")
@@ -156,20 +127,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         parser.error(f"no such file: {', '.join(missing)}")
     _without_display()
+    options.figures = options.figures and options.figures.absolute()
     counts = []
     for path in options.files:
-        with cut_short(options.batches), classes_kept():
-            counts.append(_run_file(path, options))
+        cells = read(path)
+        with cut_short(options.batches), classes_kept(), apart():
+            counts.append(_run_file(path, cells, options))
     ran, total = (sum(count) for count in zip(*counts, strict=True))
     if len(counts) > 1:
         print(f"in all: {ran} of {total} cells of {len(counts)} files ran")
     return 0 if ran == total > 0 else 1
 
 
-def _run_file(path: Path, options: argparse.Namespace) -> tuple[int, int]:
+def _run_file(path: Path, cells: list[Cell], options: argparse.Namespace) -> tuple[int, int]:
     """Run a chapter, print its report, and return how many cells ran, of how many."""
     print(path)
-    cells, ran = read(path), 0
+    ran = 0
     for result in run_cells(cells, rewrite=options.engine == "minigrad"):
         print(result.line(), flush=True)
         if options.output:

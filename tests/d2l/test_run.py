@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def rewritten(code: str) -> str:
         ("from torch.utils import data", "from minigrad.utils import data"),
         ("from torch.utils.data import DataLoader", "from minigrad.utils.data import DataLoader"),
         ("from d2l import torch as d2l", "from examples import d2l as d2l"),
+        ("from d2l import torch", "from examples import d2l as torch"),
         ("import torchvision", "import examples.d2l.vision as torchvision"),
         ("from torchvision import transforms", "from examples.d2l.vision import transforms"),
         (
@@ -223,6 +225,31 @@ def test_trainings_are_cut_short_only_while_it_runs(write: Write) -> None:
     assert run.main([str(write(LOOP.format(batches=3))), "--batches", "3"]) == 0
     assert run.main([str(write(LOOP.format(batches=10)))]) == 0
     assert len(list(DataLoader(range(100), 10))) == 10
+
+
+LEAVES = """
+```python
+import os
+from pathlib import Path
+from d2l import torch as d2l
+
+Path("left-behind").write_text("")
+Path("../data").mkdir()
+assert len(d2l.FashionMNIST(8).val_dataloader()) == 250
+```
+"""
+
+
+def test_what_a_chapter_saves_is_not_left_behind(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIGRAD_DATA", os.path.relpath(SAMPLE_DIR))
+    write(LEAVES)
+    assert run.main(["chapter.md"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["chapter.md"]
+    assert Path.cwd() == tmp_path
+    assert not os.path.isabs(os.environ["MINIGRAD_DATA"])
 
 
 CHANGES = """
