@@ -526,7 +526,9 @@ class Tensor(TensorBase):
         return text_of(self)
 
     def __format__(self, spec: str) -> str:
-        return format(str(self) if self.ndim and not spec else self.item(), spec)
+        return format(
+            self.item() if not self.ndim or (spec and self.numel() == 1) else str(self), spec
+        )
 
     def __reduce__(self) -> Any:
         if self.grad_fn is not None:

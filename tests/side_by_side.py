@@ -95,6 +95,7 @@ SPELLINGS: dict[str, Callable[..., Any]] = {
     "masked_scale": lambda x, keep, scale: x * keep * scale,
     "softmax_cross_entropy": lambda x, q, dim: -(q * torch.log_softmax(x, dim)).sum(dim),
     "class_cross_entropy": torch.nn.functional.cross_entropy,
+    "logsigmoid": torch.nn.functional.logsigmoid,
 }
 
 

@@ -30,6 +30,8 @@ class _Numbered(Module):
     def insert(self, index: int, module: Module) -> Self:
         """Add a module before the one at ``index``; return the container."""
         modules = [*self]
+        if not -len(modules) <= index <= len(modules):
+            raise IndexError(f"Index out of range: {index}, of {len(modules)} modules")
         modules.insert(index, module)
         return self._refill(modules)
 

@@ -54,6 +54,12 @@ class LoadResult(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def __repr__(self) -> str:
+        missing, unexpected = self
+        if not missing and not unexpected:
+            return "<All keys matched successfully>"
+        return f"LoadResult(missing_keys={missing}, unexpected_keys={unexpected})"
+
 
 class Module:
     """The base of all modules: assign parameters and modules as attributes, define ``forward``.
@@ -333,15 +339,18 @@ class Module:
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, *target: Any, device: Any = None, dtype: Any = None) -> Self:
+    def to(
+        self, *target: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False
+    ) -> Self:
         """Move all parameters and buffers to a device, and cast the floating-point ones to a dtype.
 
         The parameters stay the same objects: an optimiser that holds them goes on working.
 
         Args:
             target: a device or its name, a floating-point dtype, or both; or a tensor to be like;
-                then perhaps ``non_blocking``, which changes nothing.
+                then perhaps ``non_blocking``.
             device, dtype: the same by name.
+            non_blocking: accepted, and changes nothing.
 
         Raises:
             TypeError: the dtype is not one of floating-point numbers.

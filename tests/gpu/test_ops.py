@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 import minigrad
 from tests.gpu.backend import DEVICE_FRAMEWORK, HOST_FRAMEWORK, Backend, on_device, on_host
 from tests.ops import (
+    test_accumulation,
     test_arithmetic,
+    test_composed,
     test_cross_entropy,
     test_elementwise,
     test_linalg,
@@ -33,7 +35,7 @@ from tests.reference import (
 )
 
 MODULES = (
-    *(test_arithmetic, test_elementwise, test_linalg),
+    *(test_arithmetic, test_elementwise, test_linalg, test_accumulation, test_composed),
     *(test_cross_entropy, test_neural_ops, test_reduction, test_shape),
 )
 FRAMEWORKS = (DEVICE_FRAMEWORK, HOST_FRAMEWORK)

@@ -102,18 +102,21 @@ class TestAccumulation(OpProperties):
     cases = CASES
 
 
+TIES = {
+    "prod: one zero": Tie(lambda m, x: x.prod(), [[2.0, 0.0, 3.0]], [[0.0, 6.0, 0.0]]),
+    "prod: two zeros": Tie(lambda m, x: x.prod(), [[2.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]),
+    "norm: of zeros": Tie(lambda m, x: x.norm(), [[0.0, 0.0]], [[0.0, 0.0]]),
+    "norm: of zeros, p = 1": Tie(lambda m, x: x.norm(1), [[0.0, 2.0]], [[0.0, 1.0]]),
+    "norm: of zeros, p = 3": Tie(lambda m, x: x.norm(3), [[0.0, 0.0]], [[0.0, 0.0]]),
+    "norm: a zero, p = 1.5": Tie(lambda m, x: x.norm(1.5), [[0.0, 2.0]], [[0.0, 1.0]]),
+    "norm: the largest, twice": Tie(
+        lambda m, x: x.norm(math.inf), [[2.0, -2.0, 1.0]], [[0.5, -0.5, 0.0]]
+    ),
+}
+
+
 class TestTies(TieProperties):
-    ties = {  # noqa: RUF012
-        "prod: one zero": Tie(lambda m, x: x.prod(), [[2.0, 0.0, 3.0]], [[0.0, 6.0, 0.0]]),
-        "prod: two zeros": Tie(lambda m, x: x.prod(), [[2.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]),
-        "norm: of zeros": Tie(lambda m, x: x.norm(), [[0.0, 0.0]], [[0.0, 0.0]]),
-        "norm: of zeros, p = 1": Tie(lambda m, x: x.norm(1), [[0.0, 2.0]], [[0.0, 1.0]]),
-        "norm: of zeros, p = 3": Tie(lambda m, x: x.norm(3), [[0.0, 0.0]], [[0.0, 0.0]]),
-        "norm: a zero, p = 1.5": Tie(lambda m, x: x.norm(1.5), [[0.0, 2.0]], [[0.0, 1.0]]),
-        "norm: the largest, twice": Tie(
-            lambda m, x: x.norm(math.inf), [[2.0, -2.0, 1.0]], [[0.5, -0.5, 0.0]]
-        ),
-    }
+    ties = TIES
 
 
 # ------------------------------------------------------------------------- zeros and higher orders

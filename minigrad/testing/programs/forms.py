@@ -213,6 +213,12 @@ def _reduction(
     return form
 
 
+def _prod(b: Builder) -> None:
+    x = b.small(b.pick(lambda a: a.size < 30, kinds="f"))
+    dim = _some_dims(b, b.value(x).ndim, "ni")
+    b.add("prod", x, **({} if dim is None else {"dim": dim, "keepdim": b.flag()}))
+
+
 def _extreme(op: str) -> Form:
     def form(b: Builder) -> None:
         x = b.pick()
@@ -240,6 +246,13 @@ def _reshape(b: Builder) -> None:
     if math.prod(shape):
         targets += [(1, -1), (-1, *shape[-1:]), (*shape[:1], -1, 1)]
     b.add("reshape", x, b.choose(targets))
+
+
+def _split(b: Builder) -> None:
+    x = b.pick(lambda a: a.ndim >= 1, kinds="fiub")
+    dim = b.dim(b.value(x).ndim)
+    parts = max(-(-b.value(x).shape[dim] // 2), 1)
+    b.add("split", x, 2, dim, part=b.integer(0, parts - 1))
 
 
 def _flatten(b: Builder) -> None:
@@ -393,6 +406,8 @@ FORMS: dict[str, Form] = {
     **{op: _binary(op, numbers=False) for op in ("maximum", "minimum")},
     **{f"bitwise_{op}": _bitwise(f"bitwise_{op}") for op in ("and", "or", "xor", "not")},
     **{op: _unary(op) for op in ("neg", "sin", "cos", "tanh", "sigmoid", "clone")},
+    **{op: _unary(op) for op in ("isnan", "isinf", "isfinite")},
+    "logsigmoid": lambda b: b.add("logsigmoid", b.pick(kinds="f")),
     **{op: _unary(op) for op in ("abs", "sign", "floor", "relu")},
     **{op: _unary(op, Builder.small) for op in ("exp", "expm1")},
     **{op: _unary(op, Builder.positive) for op in ("log", "log1p", "sqrt")},
@@ -401,6 +416,7 @@ FORMS: dict[str, Form] = {
     "cast": _cast,
     "where": _where,
     "overwrite": _overwrite,
+    "masked_fill": lambda b: b.add("masked_fill", x := b.pick(), b.condition(x), -1),
     "masked_scale": _masked_scale,
     "matmul": _matmul,
     "linear": _linear,
@@ -408,6 +424,8 @@ FORMS: dict[str, Form] = {
     "class_cross_entropy": _class_cross_entropy,
     "sum": _reduction("sum", least=0, kinds="fiub"),
     "mean": _reduction("mean", kinds="f"),
+    "cumsum": _reduction("cumsum", "i", least=0, kinds="f", whole=False),
+    "prod": _prod,
     **{op: _reduction(op, least=2, kinds="f", correction=[0, 1]) for op in ("var", "std")},
     **{op: _reduction(op) for op in ("amax", "amin")},
     **{op: _reduction(op, "ni") for op in ("argmax", "argmin")},
@@ -422,6 +440,8 @@ FORMS: dict[str, Form] = {
     "permute": _permute,
     "transpose": _transpose,
     "expand": _expand,
+    "t": lambda b: b.add("t", b.pick(lambda a: a.ndim <= 2, kinds="fiub")),
+    "split": _split,
     "concatenate": _concatenate,
     "stack": _stack,
     "getitem": _getitem,
