@@ -316,6 +316,7 @@ def test_a_trainer_fits_a_line() -> None:
         curve.append(((X @ v + c - Y) ** 2 / 2).mean().item())
     assert_same(model.w, v)
     assert [epoch for epoch, _ in model.board.data["val_loss"]] == [1, 2, 3]
+    assert [x for x, _ in model.board.data["train_loss"]] == [i / 3 for i in range(9)]
     assert_same(np.array([loss for _, loss in model.board.data["val_loss"]]), np.array(curve))
 
 
