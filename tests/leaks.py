@@ -10,6 +10,7 @@ their own when they are imported.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import os
 import sys
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 import minigrad
+from minigrad import printing
 from minigrad.random import get_rng_state, set_rng_state
 
 
@@ -61,6 +63,9 @@ GLOBALS = {
     ),
     "NumPy's error state": Global(np.geterr, lambda old: np.seterr(**old)),
     "NumPy's print options": Global(np.get_printoptions, lambda old: np.set_printoptions(**old)),
+    "minigrad's print options": Global(
+        lambda: dataclasses.asdict(printing.options), lambda old: vars(printing.options).update(old)
+    ),
     "the environment": Global(_environment, _restore_environment),
     "the working directory": Global(os.getcwd, os.chdir),
     "sys.path": Global(lambda: list(sys.path), lambda old: sys.path.__setitem__(slice(None), old)),

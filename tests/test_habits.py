@@ -26,6 +26,7 @@ LEAKS = {
     "the default generator's seed and stream": "minigrad.manual_seed(3)",
     "NumPy's error state": "np.seterr(divide='ignore')",
     "NumPy's print options": "np.set_printoptions(precision=3)",
+    "minigrad's print options": "minigrad.set_printoptions(precision=3)",
     "the environment": "os.environ['MINIGRAD_LEAK'] = '1'",
     "the working directory": "os.chdir('/')",
     "sys.path": "sys.path.append('leak')",
