@@ -2,6 +2,7 @@
 
 python -m minigrad.testing                                 the kill matrix: bugs by laws
 python -m minigrad.testing mypackage.layers:my_dropout     the laws on a dropout of yours
+python -m minigrad.testing mypackage.layers:my_dropout --html verdict.html    with pictures
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import importlib
 import importlib.util
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minigrad.testing.frameworks import FRAMEWORKS
 from minigrad.testing.subjects import Subject, UsageError
+from minigrad.utils.files import replacing
 
 if TYPE_CHECKING:
     from minigrad.testing.laws import Law
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if importlib.util.find_spec("scipy") is None:
         parser.error('the laws need scipy: pip install "minigrad[testing]"')
-    from minigrad.testing import laws, matrix, verdicts, zoo
+    from minigrad.testing import laws, matrix, page, verdicts, zoo
 
     if unknown := [name for name in (*args.only, *args.skip) if name not in laws.LAWS]:
         parser.error(f"there is no law {unknown[0]!r}; the laws are {', '.join(laws.LAWS)}")
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.list:
         print(verdicts.table_of_laws(chosen))
         return 0
+    if args.html and (args.dropout is None or args.runs > 1 or args.html.is_dir()):
+        parser.error(f"--html writes the verdict of one run on a dropout to a file, {args.html}")
     if args.dropout is None:
         return 0 if matrix.print_kill_matrix(zoo.ZOO, args.seed) else 1
     try:
@@ -60,12 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{subject.name} on {subject.framework.name}'s tensors, seed {args.seed}{quick}\n")
     if args.runs > 1:
         return _many_runs(subject, range(args.seed, args.seed + args.runs), chosen, args)
-    found = []
+    found, tried = [], []
     for law in chosen:
-        found.append(verdicts.judge(subject, law, args.seed, args.quick))
+        if args.html:
+            tried.append(page.watch(subject, law, args.seed, args.quick))
+            found.append(tried[-1].verdict)
+        else:
+            found.append(verdicts.judge(subject, law, args.seed, args.quick))
         if args.verbose:
             print(found[-1], flush=True)
     print(("\n" if args.verbose else "") + verdicts.report(subject, found, args.strict))
+    if args.html:
+        with replacing(args.html) as path:
+            path.write_text(page.page(subject, tried, args.seed, args.strict), encoding="utf-8")
+        print(f"\nwrote {args.html}")
     return int(verdicts.condemned(found, args.strict))
 
 
@@ -103,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--quick", action="store_true", help="draw an eighth, and fewer shapes: sees less"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the verdict with pictures, as a page"
     )
     parser.add_argument("--verbose", action="store_true", help="show every law, one by one")
     parser.add_argument("--list", action="store_true", help="print the laws and what they detect")
