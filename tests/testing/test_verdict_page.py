@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import minigrad
+from minigrad import nn
 from minigrad.nn.functional import dropout
 from minigrad.testing import pictures, statistics
 from minigrad.testing.__main__ import main
 from minigrad.testing.laws import LAWS, TIERS
+from minigrad.testing.noise import ALPHA, GAUSSIAN
 from minigrad.testing.page import Tried, page, source_of, watch
 from minigrad.testing.statistics import Figure
 from minigrad.testing.subjects import Subject
@@ -59,7 +61,13 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "subject",
-    [RIGHT, *(BUGS[name].subject for name in ("one mask for all rows", "fresh mask in backward"))],
+    [
+        RIGHT,
+        BUGS["fresh mask in backward"].subject,
+        Subject("of channels", nn.Dropout2d, units=("N", "C", 1, 1)),
+        Subject("for SELU", nn.AlphaDropout, noise=ALPHA),
+        Subject("normal noise", nn.GaussianDropout, noise=GAUSSIAN),
+    ],
     ids=lambda subject: subject.name,
 )
 def test_to_be_watched_changes_no_verdict(subject: Subject) -> None:
