@@ -21,8 +21,8 @@ STYLE = """
   --quiet: #5a606b; --line: #c9ced6; --band: #cfe3f2; --wrong: #c24a00;
   --dropped: #3a4250; --kept: #dfe3e9; }
 @media (prefers-color-scheme: dark) { :root { --ground: #14161a; --panel: #1f232a; --ink: #eceef2;
-  --quiet: #a5acb8; --line: #3d434d; --band: #1f4059; --wrong: #ff9d4d; --dropped: #c3cad6;
-  --kept: #2b3039; } }
+  --quiet: #a5acb8; --line: #3d434d; --band: #1f4059; --wrong: #ffae66; --dropped: #050608;
+  --kept: #6b7380; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 72rem; background: var(--ground);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -89,9 +89,9 @@ def page(subject: Subject, tried: Sequence[Tried], seed: int = 0, strict: bool =
         f"<h1>{escape(subject.name)}</h1>",
         f'<p class="quiet">on {subject.framework.name}\'s tensors, seed {seed}</p>',
         f'<p class="verdict{" bug" if bad else ""}">{escape(verdicts.headline(found, strict))}</p>',
+        _legend(),
         *_diagnosis(like, tried, seed),
         *(_tier(tier, tried) for tier in TIERS),
-        _legend(),
     ]
     return _document(f"Verdict: {subject.name}", "\n".join(parts))
 
@@ -117,9 +117,8 @@ def _tier(tier: str, tried: Iterable[Tried]) -> str:
         key=lambda one: order.index(one.verdict.outcome),
     )
     laws = "\n".join(map(_law, some))
-    return f"<section>\n<h2>{tier.capitalize()}: {TIERS[tier]}</h2>\n{laws}\n</section>" * bool(
-        some
-    )
+    title = f"<h2>{tier.capitalize()}: {TIERS[tier]}</h2>"
+    return f"<section>\n{title}\n{laws}\n</section>" if some else ""
 
 
 def _law(tried: Tried) -> str:
