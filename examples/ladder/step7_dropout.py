@@ -8,7 +8,7 @@ these are the very masks that minigrad draws, bit for bit.
 
 From here on it is minigrad, which adds, file by file:
 
-- table.py: what is called with keywords, ops of any number of tensors, errors that say the way out;
+- table.py: calls with keywords, ops of any number of tensors, errors that say the way out;
 - graph.py: dtypes, and a flag for all views of one memory (`Storage`);
 - autograd.py: a heap, for graphs of a million nodes; several results at once, intermediate ones as
   inputs, and only what lies between;
