@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 import minigrad
 from data.fashion_mnist import SAMPLE_DIR, load_fashion_mnist
+from examples.dropout_seen import __main__ as command
 from examples.dropout_seen import page as pages
 from minigrad import Generator
 from minigrad.masks import keep_mask
@@ -271,6 +273,16 @@ def test_the_images_are_of_all_classes() -> None:
     places = pages.chosen(test)
     assert test.labels[places[:10]].tolist() == [*range(10)]
     assert len(set(places.tolist())) == pages.IMAGES
+
+
+def test_what_cannot_be_written_is_refused_in_one_line_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "made", lambda *args: pytest.fail("trained"))
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--out", str(tmp_path)])
+    assert stopped.value.code == 1
+    assert re.fullmatch(rf"error: cannot write {tmp_path}: .*\n", capsys.readouterr().err)
 
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:

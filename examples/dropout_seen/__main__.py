@@ -19,10 +19,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of weights, batches and masks")
     parser.add_argument("--epochs", type=int, default=5, help="of training (default: 5)")
     args = parser.parse_args(arguments)
-    html = made(args.seed, args.epochs)
-    with replacing(args.out) as path:
-        path.write_text(html, encoding="utf-8")
-    print(f"wrote {args.out}, {len(html.encode()) / 1e6:.1f} MB: open it in a browser")
+    try:
+        with replacing(args.out) as path:  # before the training
+            path.write_text(made(args.seed, args.epochs), encoding="utf-8")
+    except OSError as error:
+        parser.exit(1, f"error: cannot write {args.out}: {error.strerror or error}\n")
+    size = args.out.stat().st_size / 1e6
+    print(f"wrote {args.out}, {size:.1f} MB: open it in a browser")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if importlib.util.find_spec("scipy") is None:
         parser.error('the laws need scipy: pip install "minigrad[testing]"')
-    from minigrad.testing import laws, matrix, page, verdicts, zoo
+    from minigrad.testing import laws, matrix, verdicts, zoo
 
     if unknown := [name for name in (*args.only, *args.skip) if name not in laws.LAWS]:
         parser.error(f"there is no law {unknown[0]!r}; the laws are {', '.join(laws.LAWS)}")
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.list:
         print(verdicts.table_of_laws(chosen))
         return 0
-    if args.html and (args.dropout is None or args.runs > 1 or args.html.is_dir()):
-        parser.error(f"--html writes the verdict of one run on a dropout to a file, {args.html}")
+    if args.html and (args.dropout is None or args.runs > 1):
+        parser.error("--html writes the verdict of one run on a dropout")
     if args.dropout is None:
         return 0 if matrix.print_kill_matrix(zoo.ZOO, args.seed) else 1
     try:
@@ -65,21 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{subject.name} on {subject.framework.name}'s tensors, seed {args.seed}{quick}\n")
     if args.runs > 1:
         return _many_runs(subject, range(args.seed, args.seed + args.runs), chosen, args)
-    found, tried = [], []
-    for law in chosen:
-        if args.html:
-            tried.append(page.watch(subject, law, args.seed, args.quick))
-            found.append(tried[-1].verdict)
-        else:
-            found.append(verdicts.judge(subject, law, args.seed, args.quick))
-        if args.verbose:
-            print(found[-1], flush=True)
-    print(("\n" if args.verbose else "") + verdicts.report(subject, found, args.strict))
-    if args.html:
+    if args.html is None:
+        return _one_run(subject, chosen, args)
+    try:
         with replacing(args.html) as path:
-            path.write_text(page.page(subject, tried, args.seed, args.strict), encoding="utf-8")
-        print(f"\nwrote {args.html}")
-    return int(verdicts.condemned(found, args.strict))
+            status = _one_run(subject, chosen, args, path)
+    except OSError as error:
+        parser.error(f"cannot write {args.html}: {error.strerror or error}")
+    print(f"\nwrote {args.html}")
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,6 +144,27 @@ def find(name: str, framework: str | None = None) -> Subject:
         raise
     except (Exception, SystemExit) as error:  # whatever a learner's file does when it is imported
         raise UsageError(f"cannot try {name}: {error or type(error).__name__}") from error
+
+
+def _one_run(
+    subject: Subject, chosen: Sequence[Law], args: argparse.Namespace, path: Path | None = None
+) -> int:
+    """Print the verdict, and write it to ``path`` as a page; return the exit status."""
+    from minigrad.testing import page, verdicts
+
+    found, tried = [], []
+    for law in chosen:
+        if path is None:
+            found.append(verdicts.judge(subject, law, args.seed, args.quick))
+        else:
+            tried.append(page.watch(subject, law, args.seed, args.quick))
+            found.append(tried[-1].verdict)
+        if args.verbose:
+            print(found[-1], flush=True)
+    print(("\n" if args.verbose else "") + verdicts.report(subject, found, args.strict))
+    if path is not None:
+        path.write_text(page.page(subject, tried, args.seed, args.strict), encoding="utf-8")
+    return int(verdicts.condemned(found, args.strict))
 
 
 def _many_runs(

@@ -202,18 +202,26 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert html.count("<details") == 2
 
 
-@pytest.mark.parametrize(
-    "options", [["--html", "x.html"], ["minigrad.nn.functional:dropout", "--runs", "2"]]
-)
+@pytest.mark.parametrize("options", [[], ["minigrad.nn.functional:dropout", "--runs", "2"]])
 def test_a_page_is_of_one_run_on_one_dropout(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for place in (tmp_path / "x.html", tmp_path):
-        arguments = ["--html", str(place)] if "--runs" in options else options
-        with pytest.raises(SystemExit) as stopped:
-            main([*(o for o in options if o not in arguments), *arguments])
-        assert stopped.value.code == 2
+    with pytest.raises(SystemExit) as stopped:
+        main([*options, "--html", str(tmp_path / "verdict.html")])
+    assert stopped.value.code == 2
     assert "--html writes the verdict of one run on a dropout" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_refused_before_a_law_is_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["minigrad.nn.functional:dropout", "--html", str(tmp_path)])
+    told = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert f"cannot write {tmp_path}" in told.err
+    assert "Verdict" not in told.out
 
 
 # ------------------------------------------------------------------------- in a browser
