@@ -29,11 +29,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import minigrad
 from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin
+from tests.failures import WrongError, told
 from tests.leaks import guarded
 
 OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
@@ -45,6 +46,7 @@ for _name, _examples in {"dev": 20, "ci": 100, "long": 5000}.items():
         deadline=None,
         derandomize=bool(os.environ.get("CI")),
         print_blob=True,
+        phases=set(Phase) - {Phase.explain},  # its lines are hypothesis's and NumPy's, too
     )
 
 
@@ -79,9 +81,12 @@ def _leaves_everything_as_it_was(request: pytest.FixtureRequest) -> Iterator[Non
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Make a skip a failure where a GPU has to be there and a test of it is skipped."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """Say what is wrong with an op in its own words; make a skip a failure where a GPU has to be
+    there and a test of it is skipped."""
     report = yield
+    if call.excinfo and isinstance(call.excinfo.value, WrongError):
+        report.longrepr = told(item, call.excinfo.value)
     skipped = report.skipped and not hasattr(report, "wasxfail")
     if skipped and os.environ.get("MINIGRAD_REQUIRE_GPU") and item.get_closest_marker("gpu"):
         report.outcome = "failed"
