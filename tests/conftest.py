@@ -34,12 +34,13 @@ from hypothesis import Phase, settings
 import minigrad
 from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin
+from tests import selection
 from tests.failures import WrongError, told
 from tests.leaks import guarded
 
 OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
 
-for _name, _examples in {"dev": 20, "ci": 100, "long": 5000}.items():
+for _name, _examples in {"quick": 20, "dev": 20, "ci": 100, "long": 5000}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,
@@ -65,8 +66,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.has_plugin("minigrad"):  # it has, where minigrad is installed
         config.pluginmanager.register(pytest_plugin, "minigrad")
+    if not config.pluginmanager.has_plugin("selection"):
+        config.pluginmanager.register(selection, "selection")
     if not config.getoption("--hypothesis-profile"):
-        settings.load_profile("ci")
+        settings.load_profile(_profile(config))
     if config.option.seed is None:
         config.option.seed = secrets.randbits(32)
     minigrad.manual_seed(config.option.seed)
@@ -100,12 +103,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 def pytest_report_header(config: pytest.Config) -> list[str]:
     found = {name: _version(name, config) for name in OPTIONAL}
     present, reason = cuda_status()
-    profile = config.getoption("--hypothesis-profile") or "ci"
     found["a GPU"] = "present" if present else f"absent ({reason})"
     return [
-        f"minigrad: profile {profile}, --seed={config.option.seed}",
+        f"minigrad: profile {_profile(config)}, --seed={config.option.seed}",
         "beside it: " + ", ".join(f"{name} {state}" for name, state in found.items()),
     ]
+
+
+def _profile(config: pytest.Config) -> str:
+    chosen = config.getoption("--hypothesis-profile")
+    return str(chosen or ("quick" if config.option.markexpr == "quick" else "ci"))
 
 
 def _version(package: str, config: pytest.Config) -> str:
