@@ -123,6 +123,13 @@ def test_the_comparison_shows_at_least_the_chapters_range(plt: Any) -> None:
     assert high > 0.9
 
 
+def test_a_first_epoch_far_above_the_others_does_not_flatten_the_comparison(plt: Any) -> None:
+    steep = History(*([9.0, 0.6, 0.5] for _ in range(6)))
+    late = History(*([0.5, 0.6, 9.0] for _ in range(6)))
+    assert plot_comparison(steep, steep).axes[0].get_ylim()[1] < 1
+    assert plot_comparison(steep, late).axes[0].get_ylim()[1] > 9
+
+
 def test_the_comparison_is_saved_as_png_without_a_suffix(plt: Any, tmp_path: Path) -> None:
     plot_comparison(history(3), history(3), path=tmp_path / "comparison")
     assert (tmp_path / "comparison").read_bytes().startswith(PNG)
@@ -187,6 +194,15 @@ def test_the_text_of_a_small_graph() -> None:
             "     b                        (2,)         a leaf, float64",
         ]
     )
+
+
+def test_ops_stand_newest_first_also_where_a_short_branch_meets_a_long_one() -> None:
+    x = mg.ones(2, requires_grad=True)
+    short = x * 2
+    text = draw_graph(short + short.exp().log(), {"x": x}).text
+    heads = [line.split()[:2] for line in text.splitlines()[:-1]]
+    names = ["AddBackward", "LogBackward", "ExpBackward", "MulBackward"]
+    assert heads == [[f"#{4 - i}", name] for i, name in enumerate(names)]
 
 
 def test_a_leaf_and_a_constant_are_drawn_as_leaves() -> None:

@@ -6,6 +6,7 @@ Many tests build one tree twice, from minigrad's classes and from PyTorch's, and
 from __future__ import annotations
 
 import copy
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -396,6 +397,32 @@ def test_zero_grad_forgets_gradients_or_fills_them_with_zeros() -> None:
     assert [p.grad for p in net.parameters()] == [None, None]
     net.zero_grad(set_to_none=False)
     assert [p.grad for p in net.parameters()] == [None, None]
+
+
+def test_zeros_for_a_gradient_that_was_recorded_have_no_history() -> None:
+    net = Leaf(2.0)
+    (net(mg.tensor([1.0])) ** 2).sum().backward(create_graph=True)
+    (g,) = [p.grad for p in net.parameters()]
+    assert g.requires_grad
+    net.zero_grad(set_to_none=False)
+    (zeros,) = [p.grad for p in net.parameters()]
+    assert zeros.tolist() == [0.0]
+    assert not zeros.requires_grad
+
+
+def test_a_notebook_shows_names_shapes_and_sizes_with_nothing_taken_for_markup() -> None:
+    class Named(nn.Module):
+        def extra_repr(self) -> str:
+            return "<b>p & q</b>"
+
+    net = nn.Sequential(Named(), nn.Linear(3, 2))
+    setattr(net, "<i>", nn.Linear(2, 1, bias=False))
+    shown = net._repr_html_()
+    assert "Named(&lt;b&gt;p &amp; q&lt;/b&gt;)" in shown
+    assert "<td>1.weight</td><td>(2, 3)</td><td>6</td>" in shown
+    assert "<td>&lt;i&gt;.weight</td><td>(1, 2)</td><td>2</td>" in shown
+    assert "10 elements" in shown
+    assert set(re.findall("</?([a-z]+)", shown)) == {"pre", "table", "tr", "th", "td"}
 
 
 def test_requires_grad_freezes_and_thaws_all_parameters() -> None:
