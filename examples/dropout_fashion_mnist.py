@@ -2,11 +2,13 @@
 
     python -m examples.dropout_fashion_mnist            # the chapter's settings, all images
     python -m examples.dropout_fashion_mnist --quick    # a moment's look: fewer images and epochs
+    mpiexec -n 2 python -m examples.dropout_fashion_mnist   # two processes share each batch
 
 Both arms start from the same weights and see the same batches in the same order: weights,
 shuffling and dropout each have a random stream of their own, so that switching dropout off changes
 neither of the others. Prints a table, and writes figure, curves and settings into ``--out``.
-Killed or interrupted, the same command goes on from the last epoch that was finished.
+Killed or interrupted, the same command goes on within a minute of where it was, and ends in the
+same bits; with ``--resume`` it is an error if there is nothing to go on with.
 """
 
 from __future__ import annotations
@@ -18,9 +20,8 @@ import math
 import platform
 import shutil
 import sys
-import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ import numpy as np
 
 import minigrad
 from data.fashion_mnist import FashionMNIST, load_fashion_mnist
-from minigrad import nn, optim
+from minigrad import distributed, nn, optim
+from minigrad.determinism import surroundings
 from minigrad.device import move
 from minigrad.training import History, fit
 from minigrad.utils.data import DataLoader
@@ -41,17 +43,22 @@ FEW = 10_000  # training images, for which the chapter's 40 updates an epoch are
 #: sample's training images (8,000 to learn from, two seeds of their own, the mean of epochs 18-20)
 FOR_FEW = {"lr": 0.1, "batch_size": 32, "epochs": 20}
 QUICK_EPOCHS = 4
-
-
+EVERY = timedelta(seconds=10)  # how much training a kill may cost
 UNFINISHED = "unfinished"
+#: settings that change what is shown or where, and not what is computed
+_OUTWARD = ("out", "quiet", "surroundings", "world_size")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the experiment; ``arguments`` default to the command line's."""
+    args = parse(arguments)
+    if distributed.launched():
+        distributed.init()
+        args.quiet |= distributed.rank() > 0
     try:
-        _main(parse(arguments))
+        _main(args)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last epoch", file=sys.stderr)
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
 
@@ -71,11 +78,12 @@ def _main(args: argparse.Namespace) -> None:
     said = choose_recipe(args, len(train))
     if said and not args.quiet:
         print(said)
-    out = Path(args.out)
+    out, first = Path(args.out), distributed.rank() == 0
     try:
-        with replacing(out / "settings.json.part") as path:  # before any work is done
+        trial = out / f"settings.json.part{distributed.rank()}"
+        with replacing(trial) as path:  # before any work is done
             path.touch()
-        (out / "settings.json.part").unlink()
+        trial.unlink()
     except OSError as error:
         sys.exit(f"error: cannot write into {args.out}: {error}")
 
@@ -90,16 +98,25 @@ def _main(args: argparse.Namespace) -> None:
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        "surroundings": surroundings(),
+        "world_size": distributed.world_size(),
     }
+    del settings["resume"]
     none = [0.0] * len(args.dropout)
     nets: dict[str, nn.Sequential] = {}
     histories: dict[str, History] = {}
-    for name, dropout in ("with dropout", args.dropout), ("without dropout", none):
-        try:
-            unfinished = Unfinished(out / UNFINISHED / f"{name.replace(' ', '_')}.npz", settings)
-            nets[name], histories[name] = run(args, name, dropout, train, test, unfinished)
-        except FloatingPointError as error:
-            sys.exit(f"error: {name}: {error}")
+    try:
+        if first:
+            begin(out / UNFINISHED, settings, args.resume)
+        distributed.barrier()
+        for name, dropout in ("with dropout", args.dropout), ("without dropout", none):
+            nets[name], histories[name] = run(args, name, dropout, train, test)
+    except FloatingPointError as error:
+        sys.exit(f"error: {name}: {error}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    if not first:
+        return  # rank 0 prints and writes
     print(table(histories))
     print(conclusion(histories, *(hits(net, test, args) for net in nets.values())))
     try:
@@ -129,82 +146,54 @@ def choose_recipe(args: argparse.Namespace, images: int) -> str:
     )
 
 
-class Unfinished:
-    """A training in progress on disk: what it takes to go on bit by bit.
+def begin(folder: Path, settings: dict[str, Any], resume: bool) -> None:
+    """Make sure that what is unfinished in a folder is of these settings, or nothing.
 
-    Args:
-        path: of the file.
-        settings: of the experiment; a file of others counts as none.
+    Raises:
+        ValueError: there is nothing to ``resume``, or it is of other settings.
     """
-
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path = path
-        kept = {name: value for name, value in settings.items() if name not in ("out", "quiet")}
-        self.settings = json.dumps(kept, sort_keys=True, default=str)
-
-    def save(
-        self, net: nn.Module, generators: tuple[minigrad.Generator, ...], history: History
-    ) -> None:
-        """Write weights, random streams and what was measured, whole or not at all."""
-        arrays: dict[str, Any] = {name: t.cpu().numpy() for name, t in net.state_dict().items()}
-        states = [generator.get_state() for generator in generators]
-        about = {"settings": self.settings, "states": states, "history": asdict(history)}
-        with replacing(self.path) as path, path.open("wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
-
-    def load(self, net: nn.Module, generators: tuple[minigrad.Generator, ...]) -> History:
-        """Go on from the file, if it is there and of these settings; return what was measured."""
-        try:
-            with np.load(self.path) as file:
-                about = json.loads(str(file["about"]))
-                arrays = {name: file[name] for name in file.files if name != "about"}
-            if about["settings"] != self.settings:
-                return History()
-            net.load_state_dict({name: minigrad.as_tensor(a) for name, a in arrays.items()})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return History()  # none, or damaged
-        for generator, state in zip(generators, about["states"], strict=True):
-            generator.set_state(state)
-        return History(**about["history"])
+    inner = {name: value for name, value in settings.items() if name not in _OUTWARD}
+    inner = json.loads(json.dumps(inner))
+    path = folder / "settings.json"
+    found: Any = json.loads(path.read_text()) if path.exists() else {}
+    if resume and not found:
+        raise ValueError(f"there is no unfinished run in {folder}: begin one without --resume")
+    if resume and found != inner:
+        names = [name for name in inner if found.get(name) != inner[name]]
+        there = ", ".join(f"{name} {found.get(name)}" for name in names)
+        raise ValueError(f"the unfinished run in {folder} is another one: it has {there}")
+    if found != inner:
+        shutil.rmtree(folder, ignore_errors=True)
+        with replacing(path) as new:
+            new.write_text(json.dumps(inner, indent=2) + "\n")
 
 
 def run(
-    args: argparse.Namespace,
-    name: str,
-    dropout: list[float],
-    train: Any,
-    test: Any,
-    unfinished: Unfinished,
+    args: argparse.Namespace, name: str, dropout: list[float], train: Any, test: Any
 ) -> tuple[nn.Sequential, History]:
     """Train one arm, or go on with it; both get the same three streams."""
     weights, shuffling, masks = minigrad.Generator(args.seed).spawn(3)
     with minigrad.fork_rng():
         minigrad.random.set_rng_state(weights.get_state())
         net = mlp(784, 10, args.hiddens, dropout, generator=masks).apply(init_weights)
-    before = unfinished.load(net, (shuffling, masks))
-    if len(before) and not args.quiet:
-        print(f"{name}: goes on after epoch {len(before)}, from {unfinished.path}")
     net.to(args.device)
-
-    def whole(after: History) -> History:
-        return History(*(a + b for a, b in zip(_lists(before), _lists(after), strict=True)))
-
-    after = fit(
-        net,
-        DataLoader(train, args.batch_size, shuffle=True, generator=shuffling),
-        DataLoader(test, args.batch_size),
+    path = Path(args.out, UNFINISHED, f"{name.replace(' ', '_')}.safetensors")
+    if path.exists() and not args.quiet:
+        print(f"{name}: goes on with {path}")
+    history = fit(
+        distributed.DataParallel(net),
+        distributed.shard(DataLoader(train, args.batch_size, shuffle=True, generator=shuffling)),
+        distributed.shard(DataLoader(test, args.batch_size)),
         nn.CrossEntropyLoss(),
-        args.epochs - len(before),
+        args.epochs,
         optim.SGD(net.parameters(), lr=args.lr),
-        on_epoch=lambda history: unfinished.save(net, (shuffling, masks), whole(history)),
         progress=False if args.quiet else None,
         name=name,
+        checkpoint=path,
+        every=EVERY,
+        resume="auto",
     )
-    return net, whole(after)
-
-
-def _lists(history: History) -> list[list[float]]:
-    return list(vars(history).values())
+    return net, history
 
 
 def hits(net: nn.Module, test: FashionMNIST, args: argparse.Namespace) -> np.ndarray:
@@ -299,6 +288,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--device", default="cpu", help="cpu or cuda (default: cpu)")
     add("--data-dir", help="a folder with Fashion-MNIST's four files (default: look for them)")
     add("--out", default="out", help="the folder to write into (default: out)")
+    add("--resume", action="store_true", help="go on; an error if there is nothing to go on with")
     add("--quick", action="store_true", help="a first look: fewer images and epochs")
     add("--quiet", action="store_true", help="print results only, and no progress")
     args = parser.parse_args(arguments)

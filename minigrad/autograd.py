@@ -48,8 +48,11 @@ def backward(
     seeds = seeds_of(tensors, grad_tensors, create_graph)
     wanted = None if inputs is None else {x.grad_fn or x: x for x in listed(inputs)}
     found = _walk(seeds, wanted, retain_graph, create_graph)
+    after: dict[Any, None] = {}
     for place, g in found.items():
         tensor: Any = place if wanted is None else wanted[place]
+        if place.hooks is not None:
+            after.update(dict.fromkeys(place.hooks.after.values()))
         if wanted is not None and tensor.retains_grad:
             continue  # its hook has seen to it
         if tensor._grad is None:
@@ -60,6 +63,8 @@ def backward(
         else:
             tensor._grad.array += g
             tensor._grad._storage.change()
+    for function in after:
+        function()
 
 
 def grad(

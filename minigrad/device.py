@@ -158,12 +158,19 @@ def share(source: Any) -> Any:
 
     Raises:
         RuntimeError: it is on a GPU that cannot be used, or on another kind of device.
+        TypeError: its dtype is none of NumPy's, as bfloat16 is.
         BufferError: the other framework does not give its memory away.
     """
     on_host, on_gpu = (1,), (2,)
     kind, index = source.__dlpack_device__()
     if kind in on_host:
-        return np.from_dlpack(source)
+        try:
+            return np.from_dlpack(source)
+        except RuntimeError as error:  # what NumPy says names neither dtype nor remedy
+            dtype = getattr(source, "dtype", "its dtype")
+            raise TypeError(
+                f"NumPy has no {dtype}: give float32, as by tensor.float() in PyTorch"
+            ) from error
     if kind not in on_gpu:
         raise RuntimeError(
             f"a {type(source).__module__} array on DLPack device {int(kind)} cannot be shared: "

@@ -15,20 +15,31 @@ class Hooks:
 
     Attributes:
         functions: by the number of their handles.
+        after: what is called at the end of a pass that gets to the tensor, likewise.
         retaining: the tensor whose ``grad`` keeps the gradient of an intermediate result, or None;
             a weak reference, since graphs never point at results.
     """
 
-    __slots__ = ("__weakref__", "functions", "retaining")
+    __slots__ = ("__weakref__", "after", "functions", "retaining")
 
     def __init__(self) -> None:
         self.functions: dict[int, Callable[[Any], Any]] = {}
+        self.after: dict[int, Callable[[], object]] = {}
         self.retaining: Callable[[], Any] = lambda: None
 
     def add(self, function: Callable[[Any], Any]) -> RemovableHandle:
         """Let a function be called with the gradient, after those that are here already."""
         handle = RemovableHandle(self)
         self.functions[handle.id] = function
+        return handle
+
+    def add_after(self, function: Callable[[], object]) -> RemovableHandle:
+        """Let a function be called once at the end of each `autograd.backward` that gets here.
+
+        All gradients have then been added to. A function that several tensors have is called once.
+        """
+        handle = RemovableHandle(self)
+        self.after[handle.id] = function
         return handle
 
     def retain(self, tensor: Any) -> None:
@@ -63,6 +74,7 @@ class RemovableHandle:
         """Take the hook away; once is enough."""
         if (hooks := self._hooks()) is not None:
             hooks.functions.pop(self.id, None)
+            hooks.after.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -32,7 +32,7 @@ def words_of(n: int) -> int:
     return (n + 7) // 8
 
 
-def keep_mask(state: tuple[int, int, int], n: int, p: float) -> np.ndarray:
+def keep_mask(state: tuple[int, int, int], n: int, p: float, first: int = 0) -> np.ndarray:
     """Return n booleans, True for an element that is kept.
 
     No lower bits are computed if those of the threshold are 0, as for p = 0.5.
@@ -41,20 +41,23 @@ def keep_mask(state: tuple[int, int, int], n: int, p: float) -> np.ndarray:
         state: seed, stream and offset, each from 0 to 2⁶⁴ - 1.
         n: how many elements.
         p: the probability of an element to be dropped, 0 to 1.
+        first: the place of the first of them, in a mask that is larger.
 
     Examples:
         >>> keep_mask((42, 0, 0), 8, 0.5)
         array([False,  True, False, False, False,  True,  True,  True])
     """
     high, low = divmod(round(float(p) * 2**32), 2**24)  # high is 256 for p = 1: no byte is
-    upper = philox(*state, words_of(n)).astype("<u8", copy=False).view(np.uint8)[:n]
+    word, byte = divmod(first, 8)
+    words = philox(*state, words_of(byte + n), 0, word).astype("<u8", copy=False)
+    upper = words.view(np.uint8)[byte : byte + n]
     if low == 0:
         return upper >= high
     keep = upper == high
     (ties,) = keep.nonzero()
     np.greater(upper, high, out=keep)
     if len(ties):
-        keep[ties] = _lower_bits(state, ties) >= low
+        keep[ties] = _lower_bits(state, ties + first) >= low
     return keep
 
 

@@ -15,7 +15,9 @@ WORD = 2**64
 _at_hand: list[np.random.Philox] = []
 
 
-def philox(seed: int, stream: int, offset: int, n: int, purpose: int = 0) -> np.ndarray:
+def philox(
+    seed: int, stream: int, offset: int, n: int, purpose: int = 0, first: int = 0
+) -> np.ndarray:
     """Return n words under the key (seed, stream), from block number ``offset + 1`` on.
 
     NumPy's generators are used again: a new one takes as long as two thousand words, for it asks
@@ -27,7 +29,11 @@ def philox(seed: int, stream: int, offset: int, n: int, purpose: int = 0) -> np.
         n: how many words; a block has four.
         purpose: the third word of the counter, for other words at the same offset: 0 for all that
             is drawn, 1 for the key of a mask (see `minigrad.masks`).
+        first: how many words to leave out before.
     """
+    if first:
+        blocks, rest = divmod(first, 4)
+        return philox(seed, stream, offset + blocks, rest + n, purpose)[rest:]
     try:
         generator = _at_hand.pop()
     except IndexError:

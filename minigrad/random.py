@@ -6,15 +6,15 @@ offset past them; a dropout mask, too, is a function of the state (`minigrad.mas
 
 - the same seed gives the same numbers on every machine, and the same masks on a GPU;
 - a generator is saved, restored and replayed by its three integers;
-- element i of a draw does not depend on how many are drawn, or by whom.
+- element i of a draw does not depend on how many are drawn, or by whom: workers that share a batch
+  draw the rows of the masks that one would have drawn (`minigrad.parts`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,10 @@ from minigrad import kernels, masks
 from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
+from minigrad.parts import here, place
 from minigrad.philox import WORD, philox
+
+_STATE = ("seed", "stream", "offset")
 
 
 class Generator:
@@ -73,6 +76,26 @@ class Generator:
             )
         self._seed, self._stream, self._offset = map(int, values)
 
+    def state_dict(self) -> dict[str, int]:
+        """Return the state by names: ``seed``, ``stream`` and ``offset``."""
+        return dict(zip(_STATE, self.get_state(), strict=True))
+
+    def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
+        """Continue from a state that `state_dict` returned, of this generator or another.
+
+        Raises:
+            TypeError: ``state_dict`` is no dictionary.
+            ValueError: it has other names, or numbers that `set_state` refuses.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"expected a generator's state, got a {type(state_dict).__name__}")
+        if state_dict.keys() != set(_STATE):
+            raise ValueError(
+                f"not the state of a generator: expected {', '.join(_STATE)}, got "
+                f"{', '.join(map(str, state_dict)) or 'nothing'}"
+            )
+        self.set_state([state_dict[name] for name in _STATE])
+
     def spawn(self, n: int) -> list[Generator]:
         """Return ``n`` generators of the same seed, independent of this one and of each other.
 
@@ -84,34 +107,52 @@ class Generator:
             child._stream = int(stream)
         return children
 
-    def words(self, n: int) -> np.ndarray:
-        """Draw n uniform 64-bit words (uint64)."""
-        return philox(*self._pass(n), n)
+    def words(self, n: int, first: int = 0, of: int | None = None) -> np.ndarray:
+        """Draw n uniform 64-bit words (uint64).
+
+        Args:
+            n: how many.
+            first, of: those from number ``first`` on of a draw of ``of``, all of which the
+                generator moves past; by default it is a draw of n.
+        """
+        return philox(*self._pass(n if of is None else of), n, 0, first)
 
     def _pass(self, n: int) -> tuple[int, int, int]:
         """Move on past n words, in whole blocks; return the state before."""
         state = self.get_state()
+        if here.part is not None:
+            here.part.before.setdefault(self, state)
         self._offset = (self._offset + (n + 3) // 4) % WORD
         return state
 
-    def lanes(self, n: int) -> np.ndarray:
-        """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first."""
-        return self.words((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
+    def lanes(self, n: int, *part: int) -> np.ndarray:
+        """Draw n uniform 32-bit numbers (uint32): the halves of words, low half first.
 
-    def uniform(self, n: int) -> np.ndarray:
+        ``part``, here and below: ``first`` and ``of``, in these numbers, as for `words`.
+        """
+        half = 0
+        if part:
+            (word, half), of = divmod(part[0], 2), part[1]
+            words = self.words((half + n + 1) // 2, word, (of + 1) // 2)
+        else:
+            words = self.words((n + 1) // 2)
+        return words.astype("<u8", copy=False).view("<u4")[half : half + n]
+
+    def uniform(self, n: int, *part: int) -> np.ndarray:
         """Draw n float64 numbers, uniform on the multiples of 2⁻⁵³ in [0, 1)."""
-        return (self.words(n) >> np.uint64(11)) * 2.0**-53
+        return (self.words(n, *part) >> np.uint64(11)) * 2.0**-53
 
-    def normal(self, n: int) -> np.ndarray:
+    def normal(self, n: int, *part: int) -> np.ndarray:
         """Draw n standard normal float64 numbers (Box and Muller, 1958; a pair of words each)."""
-        u, v = self.uniform(2 * n).reshape(n, 2).T
+        u, v = self.uniform(2 * n, *[2 * i for i in part]).reshape(n, 2).T
         return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 
     def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
         """Draw booleans that are False with probability p, to within 2⁻³³.
 
         `minigrad.masks` says which: they are a function of the generator's state, whose offset
-        moves on by one for every 32 elements or part of them.
+        moves on by one for every 32 elements or part of them. In a part of a batch it is the rows
+        of the whole batch's mask, and the offset moves past all of them: see `minigrad.parts`.
 
         Args:
             shape: the shape of the mask.
@@ -120,16 +161,19 @@ class Generator:
 
         Raises:
             ValueError: p is outside [0, 1], or NaN; nothing is drawn.
+            RuntimeError: in a part of a batch, the shape does not divide; nothing is drawn.
         """
         if not 0 <= p <= 1:
             raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
-        n = math.prod(shape)
-        state = self._pass(masks.words_of(n))
+        n, *part = place(shape)
+        first, of = part or (0, n)
+        state = self._pass(masks.words_of(of))
         if device.type == "cpu":
-            return masks.keep_mask(state, n, p).reshape(shape)
-        keep = empty(shape, np.bool_, device)
-        with on_device_of(keep):
-            return kernels.keep_mask(launch, keep, state, p)
+            return masks.keep_mask(state, n, p, first).reshape(shape)
+        keep = empty((of,) if part else shape, np.bool_, device)
+        with on_device_of(keep):  # a launch draws all of a mask, also of one that is shared
+            keep = kernels.keep_mask(launch, keep, state, p)
+            return keep[first : first + n].reshape(shape) if part else keep
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"
@@ -197,7 +241,7 @@ def normal_(
     tensor: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Any:
     """Replace a tensor's elements by draws from a normal distribution; return the tensor."""
-    z = generator_for("normal_", generator).normal(math.prod(tensor.shape))
+    z = generator_for("normal_", generator).normal(*place(tensor.shape))
     return tensor.copy_(wrap((mean + std * z).reshape(tensor.shape)))
 
 
@@ -205,7 +249,7 @@ def uniform_(
     tensor: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
 ) -> Any:
     """Replace a tensor's elements by draws that are uniform on [a, b); return the tensor."""
-    u = generator_for("uniform_", generator).uniform(math.prod(tensor.shape))
+    u = generator_for("uniform_", generator).uniform(*place(tensor.shape))
     return tensor.copy_(wrap((a + (b - a) * u).reshape(tensor.shape)))
 
 
@@ -231,12 +275,12 @@ def rand(
     """
     generator, shape = generator_for("rand", generator), _shape(sizes if size is None else (size,))
     dtype = np.dtype(dtype)
-    n = math.prod(shape)
+    elements = place(shape)
     if dtype == np.float64:
-        values = generator.uniform(n)
+        values = generator.uniform(*elements)
     else:
         bits = 11 if dtype == np.float16 else 24  # all that the mantissa holds: 1.0 is never drawn
-        values = (generator.lanes(n) >> np.uint32(32 - bits)) * np.float32(2.0**-bits)
+        values = (generator.lanes(*elements) >> np.uint32(32 - bits)) * np.float32(2.0**-bits)
     return wrap(move(values.astype(dtype, copy=False).reshape(shape), device), requires_grad)
 
 
@@ -250,7 +294,7 @@ def randn(
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
     generator, shape = generator_for("randn", generator), _shape(sizes if size is None else (size,))
-    values = generator.normal(math.prod(shape)).astype(dtype)
+    values = generator.normal(*place(shape)).astype(dtype)
     return wrap(move(values.reshape(shape), device), requires_grad)
 
 
@@ -286,7 +330,7 @@ def randint(
     if not 0 < high - low <= 2**53:
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
     shape = _shape((size,))
-    u = generator.uniform(math.prod(shape))
+    u = generator.uniform(*place(shape))
     values = (np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape)
     return wrap(move(values.astype(dtype, copy=False), device))
 
@@ -315,7 +359,7 @@ def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
         raise_later(wrong.any(), ValueError("bernoulli: probabilities must be in [0, 1]"))
     elif wrong.any():
         raise ValueError(f"bernoulli: probabilities must be in [0, 1], got {p[wrong].flat[0]}")
-    lanes = move(generator.lanes(p.size).reshape(p.shape), device_of(p))
+    lanes = move(generator.lanes(*place(p.shape)).reshape(p.shape), device_of(p))
     return wrap((lanes < np.rint(p.astype(np.float64) * 2**32)).astype(p.dtype))
 
 

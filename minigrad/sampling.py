@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.device import device_of, fetch, move
 from minigrad.graph import TensorBase, wrap
+from minigrad.parts import place
 from minigrad.random import Generator, generator_for, rand, randn
 
 
@@ -115,16 +116,16 @@ def multinomial(
     generator, weights = generator_for("multinomial", generator), fetch(input.array)
     _check_weights(weights, num_samples, replacement)
     rows: Any = np.atleast_2d(weights).astype(np.float64)
+    size = len(rows), num_samples if replacement else rows.shape[1]
+    u = generator.uniform(*(place(size) if weights.ndim == 2 else (size[1],))).reshape(size)
     drawn: Any
     if replacement:
-        u = generator.uniform(len(rows) * num_samples).reshape(len(rows), num_samples)
         ends = rows.cumsum(axis=1)
         pairs = zip(ends, u * ends[:, -1:], strict=True)
-        drawn = np.stack([np.searchsorted(e, v, "right") for e, v in pairs])
+        drawn = np.array([np.searchsorted(e, v, "right") for e, v in pairs]).reshape(size)
         last = rows.shape[1] - 1 - np.argmax(rows[:, ::-1] > 0, axis=1)
         drawn = np.minimum(drawn, last[:, None])  # where u times the sum is rounded up to it
     else:
-        u = generator.uniform(rows.size).reshape(rows.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
             times = np.where(rows > 0, -np.log1p(-u) / rows, np.inf)
         drawn = np.argsort(times, axis=1, kind="stable")[:, :num_samples]

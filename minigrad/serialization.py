@@ -115,8 +115,12 @@ def _opened(path: Any) -> Iterator[tuple[BinaryIO, int, str]]:
         raise TypeError(
             f"expected a file opened for bytes, got one for text: open {name} with 'rb'"
         )
-    held = path if isinstance(path, io.BytesIO) else io.BytesIO(path.read())
-    yield held, len(held.getbuffer()) - held.tell(), name
+    if not (isinstance(path, io.BufferedIOBase | io.FileIO) and path.seekable()):
+        path = io.BytesIO(path.read())
+    start = path.tell()
+    size = path.seek(0, os.SEEK_END) - start
+    path.seek(start)
+    yield path, size, name
 
 
 # ------------------------------------------------------------------------- taking apart

@@ -530,6 +530,11 @@ class Tensor(TensorBase):
             self.item() if not self.ndim or (spec and self.numel() == 1) else str(self), spec
         )
 
+    def __copy__(self) -> Tensor:
+        made = self.__class__.__new__(self.__class__)
+        made._become(wrap(self.array, self._requires_grad, storage=self._storage))
+        return made
+
     def __reduce__(self) -> Any:
         if self.grad_fn is not None:
             raise RuntimeError(

@@ -29,22 +29,25 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import minigrad
 from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin
+from tests import selection
+from tests.failures import WrongError, told
 from tests.leaks import guarded
 
 OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
 
-for _name, _examples in {"dev": 20, "ci": 100, "long": 5000}.items():
+for _name, _examples in {"quick": 20, "dev": 20, "ci": 100, "long": 5000}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,
         deadline=None,
         derandomize=bool(os.environ.get("CI")),
         print_blob=True,
+        phases=set(Phase) - {Phase.explain},  # its lines are hypothesis's and NumPy's, too
     )
 
 
@@ -63,8 +66,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.has_plugin("minigrad"):  # it has, where minigrad is installed
         config.pluginmanager.register(pytest_plugin, "minigrad")
+    if not config.pluginmanager.has_plugin("selection"):
+        config.pluginmanager.register(selection, "selection")
     if not config.getoption("--hypothesis-profile"):
-        settings.load_profile("ci")
+        settings.load_profile(_profile(config))
     if config.option.seed is None:
         config.option.seed = secrets.randbits(32)
     minigrad.manual_seed(config.option.seed)
@@ -79,9 +84,12 @@ def _leaves_everything_as_it_was(request: pytest.FixtureRequest) -> Iterator[Non
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Make a skip a failure where a GPU has to be there and a test of it is skipped."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """Say what is wrong with an op in its own words; make a skip a failure where a GPU has to be
+    there and a test of it is skipped."""
     report = yield
+    if call.excinfo and isinstance(call.excinfo.value, WrongError):
+        report.longrepr = told(item, call.excinfo.value)
     skipped = report.skipped and not hasattr(report, "wasxfail")
     if skipped and os.environ.get("MINIGRAD_REQUIRE_GPU") and item.get_closest_marker("gpu"):
         report.outcome = "failed"
@@ -95,12 +103,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     found = {name: _version(name, config) for name in OPTIONAL}
     present, reason = cuda_status()
-    profile = config.getoption("--hypothesis-profile") or "ci"
     found["a GPU"] = "present" if present else f"absent ({reason})"
     return [
-        f"minigrad: profile {profile}, --seed={config.option.seed}",
+        f"minigrad: profile {_profile(config)}, --seed={config.option.seed}",
         "beside it: " + ", ".join(f"{name} {state}" for name, state in found.items()),
     ]
+
+
+def _profile(config: pytest.Config) -> str:
+    chosen = config.getoption("--hypothesis-profile")
+    return str(chosen or ("quick" if config.option.markexpr == "quick" else "ci"))
 
 
 def _version(package: str, config: pytest.Config) -> str:

@@ -39,6 +39,18 @@ _MISTAKEN: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 }
 _COMMUTE = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor)
 _LIBRARIES = ("np", "math", "itertools")
+#: for a private op that has entries, the public ones that call it, and whose cases test it
+CALLERS = {
+    "kept": ("clamp", "where"),
+    "_deviations": ("var", "std"),
+    "_permute": ("permute", "transpose"),
+    "_cast": ("cast",),
+    "_matmul": ("matmul",),
+    "_scatter": ("getitem",),
+    "_scatter_along": ("take_along_dim",),
+    "_join": ("concatenate", "stack"),
+    "_class_cross_entropy_gradient": ("class_cross_entropy",),
+}
 
 
 @dataclass(frozen=True)

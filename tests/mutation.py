@@ -32,7 +32,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests.equivalents import EQUIVALENT
-from tests.mutants import Mutant, formulas, mutants
+from tests.mutants import CALLERS, Mutant, formulas, mutants
 
 #: where the formulas of each file are tested
 TESTS = {
@@ -44,18 +44,6 @@ TESTS = {
     "minigrad/ops/reduction.py": "tests/ops/test_reduction.py",
     "minigrad/ops/selecting.py": "tests/ops/test_elementwise.py",
     "minigrad/ops/shape.py": "tests/ops/test_shape.py",
-}
-#: the ops whose cases test a private op: the public ones that call it
-CALLERS = {
-    "kept": ("clamp", "where"),
-    "_deviations": ("var", "std"),
-    "_permute": ("permute", "transpose"),
-    "_cast": ("cast",),
-    "_matmul": ("matmul",),
-    "_scatter": ("getitem",),
-    "_scatter_along": ("take_along_dim",),
-    "_join": ("concatenate", "stack"),
-    "_class_cross_entropy_gradient": ("class_cross_entropy",),
 }
 PATIENCE = 120  # seconds of computing, after which a mutant that makes the tests hang is killed
 

@@ -82,3 +82,9 @@ def test_bytes_in_the_other_order_are_turned_or_refused() -> None:
         assert t.dtype is np.dtype(np.float64)  # one object: the engine compares by `is`
     with pytest.raises(TypeError, match=r"other order.*minigrad\.tensor"):
         mg.from_numpy(array)
+
+
+def test_a_dtype_that_numpy_lacks_is_named() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"no torch\.bfloat16: give float32"):
+        mg.from_dlpack(torch.ones(2, dtype=torch.bfloat16))

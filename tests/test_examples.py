@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ from examples import (
     dropout_fashion_mnist,
     dropout_layer,
 )
+from minigrad.checkpoint import Checkpoint
+from minigrad.determinism import surroundings
 from minigrad.device import cuda_status
 
 ROOT = SAMPLE_DIR.parent.parent
@@ -224,54 +227,93 @@ def test_few_images_have_a_recipe_that_trains_on_them_and_it_is_said(
     assert "chosen on 2,000 of them held out" in words or not said
 
 
-def interrupted(out: Path, epochs: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    """Run the experiment, and interrupt it after some epochs."""
-    saved: list[None] = []
-    save = dropout_fashion_mnist.Unfinished.save
+def interrupted(
+    out: Path, batch: int, monkeypatch: pytest.MonkeyPatch, *arguments: str, number: int = 2
+) -> int | str | None:
+    """Run the experiment, and send it a signal in a batch; return its exit status."""
+    done: list[None] = []
+    after_batch = Checkpoint.after_batch
 
-    def stop(self: Any, *given: Any) -> None:
-        save(self, *given)
-        saved.append(None)
-        if len(saved) == epochs:
-            raise KeyboardInterrupt
+    def signalled(self: Checkpoint) -> None:
+        done.append(None)
+        if len(done) == batch:
+            signal.raise_signal(number)
+        after_batch(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(dropout_fashion_mnist.Unfinished, "save", stop)
+        patched.setattr(Checkpoint, "after_batch", signalled)
         with pytest.raises(SystemExit) as exit_:
             compare(out, *arguments)
-    assert exit_.value.code == 130
+    assert len(done) == batch
+    return exit_.value.code
 
 
-@pytest.mark.parametrize("epochs", [1, 3, 4, 6])
-def test_an_experiment_that_was_interrupted_goes_on_and_ends_with_the_same_curves(
-    epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("batch", "number", "resume"),
+    [
+        (1, signal.SIGTERM, ["--resume"]),
+        (4, signal.SIGINT, []),
+        (6, signal.SIGTERM, []),
+        (11, signal.SIGINT, ["--resume"]),
+    ],
+)
+def test_an_experiment_that_was_stopped_goes_on_there_and_ends_with_the_same_curves(
+    batch: int, number: int, resume: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     given = ["--epochs", "3", "--seed", "5"]
     expected = compare(tmp_path / "a", *given)
-    interrupted(tmp_path / "b", epochs, monkeypatch, *given)
+    status = interrupted(tmp_path / "b", batch, monkeypatch, *given, number=number)
+    assert status == 128 + number
     assert not (tmp_path / "b" / "curves.csv").exists()
-    assert "interrupted; the same command goes on" in capsys.readouterr().err
-    trained: list[int] = []
-    fit = dropout_fashion_mnist.fit
+    assert ("interrupted; the same command goes" in capsys.readouterr().err) == (status == 130)
+
+    trained: list[None] = []
+    after_batch = Checkpoint.after_batch
     monkeypatch.setattr(
-        dropout_fashion_mnist, "fit", lambda *a, **k: (trained.append(a[4]), fit(*a, **k))[1]
+        Checkpoint, "after_batch", lambda self: (trained.append(None), after_batch(self))
     )
-    assert compare(tmp_path / "b", *given) == expected
-    assert sum(trained) == 6 - epochs
+    assert compare(tmp_path / "b", *given, *resume) == expected
+    assert len(trained) == 12 - batch
     assert sorted(os.listdir(tmp_path / "b")) == ["comparison.png", "curves.csv", "settings.json"]
 
 
-@pytest.mark.parametrize("damage", ["other settings", "cut off", "empty"])
-def test_what_was_unfinished_and_is_of_no_use_is_begun_anew(
-    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_unfinished_run_of_other_settings_is_begun_anew_and_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = compare(tmp_path / "a", "--seed", "5")
-    interrupted(tmp_path / "b", 1, monkeypatch, "--seed", "6" if "other" in damage else "5")
-    (path,) = (tmp_path / "b" / "unfinished").iterdir()
-    if damage != "other settings":
-        path.write_bytes(path.read_bytes()[: -100 if damage == "cut off" else 0])
-    assert compare(tmp_path / "b", "--seed", "5") == expected
+    out = tmp_path / "b"
+    interrupted(out, 1, monkeypatch, "--seed", "6", "--lr", "0.25")
+    with pytest.raises(SystemExit, match=r"is another one: it has lr 0\.25, seed 6$"):
+        compare(out, "--seed", "5", "--resume")
+    assert compare(out, "--seed", "5") == expected
+
+
+def test_there_is_nothing_to_resume_where_nothing_was_begun_or_all_was_finished(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):
+        with pytest.raises(SystemExit, match=r"^error: there is no unfinished run in .*unfinished"):
+            compare(tmp_path, "--resume")
+        compare(tmp_path)
+
+
+@pytest.mark.parametrize("left", [-100, 0])
+def test_a_damaged_checkpoint_is_refused_in_one_line_with_a_way_out(
+    left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, 1, monkeypatch)
+    path = tmp_path / "unfinished" / "with_dropout.safetensors"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(SystemExit, match=r"with_dropout.safetensors is not a whole.*remove it$"):
+        compare(tmp_path)
+
+
+def test_the_settings_say_with_how_many_threads_products_were_computed(tmp_path: Path) -> None:
+    compare(tmp_path)
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["surroundings"] == surroundings()
+    assert "blas_threads" in settings["surroundings"]
 
 
 # ------------------------------------------------------------------------- bad options

@@ -219,3 +219,26 @@ def test_grad_gives_zeros_for_what_is_unused_if_asked() -> None:
 def test_the_names_of_autograd_are_pytorchs() -> None:
     assert set(autograd.__all__) <= set(dir(torch.autograd)) | {"enable_grad", "no_grad"}
     assert mg.autograd is autograd
+
+
+# ------------------------------------------------------------------------- the end of a pass
+
+
+def test_what_comes_after_a_pass_is_called_once_when_all_gradients_are_there():
+    a, b, c = (mg.tensor([1.0, 2.0], requires_grad=True) for _ in range(3))
+    seen = []
+
+    def note():
+        seen.append([None if t.grad is None else t.grad.tolist() for t in (a, b, c)])
+
+    handles = [t._hooks().add_after(note) for t in (a, b, c)]
+    (a * b).sum().backward()
+    assert seen == [[[1.0, 2.0], [1.0, 2.0], None]]
+    (c * 2).sum().backward()
+    assert seen[1:] == [[[1.0, 2.0], [1.0, 2.0], [2.0, 2.0]]]
+    mg.grad((a * b).sum(), a)  # adds to no grad
+    assert len(seen) == 2
+    for handle in handles[:2]:
+        handle.remove()
+    (a * b).sum().backward()
+    assert len(seen) == 2

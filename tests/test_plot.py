@@ -66,6 +66,21 @@ def test_a_history_is_drawn_as_lines_that_hold_its_numbers(plt: Any, epochs: int
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(curves(ax))
 
 
+def test_matplotlib_draws_tensors_as_arrays(plt: Any) -> None:
+    matrix, numbers = mg.arange(6.0).reshape(3, 2), mg.arange(4.0)
+    assert [line.get_ydata().tolist() for line in plt.plot(matrix)] == matrix.T.tolist()
+    assert plt.hist(numbers, bins=2)[0].tolist() == [2, 2]
+    assert plt.imshow(matrix).get_array().tolist() == matrix.tolist()
+    assert plt.scatter(numbers, numbers).get_offsets()[:, 1].tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize("history", [lambda x: x, lambda x: x * 2])
+def test_matplotlib_is_refused_tensors_with_a_history(plt: Any, history: Any) -> None:
+    x = mg.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"Use tensor\.detach\(\)\.numpy\(\)"):
+        plt.plot(history(x))
+
+
 def test_lines_differ_in_colour_and_in_style(plt: Any) -> None:
     lines = plot_history(history(3)).get_lines()
     assert len({line.get_color() for line in lines}) == len(CURVES)
@@ -106,6 +121,13 @@ def test_the_comparison_shows_at_least_the_chapters_range(plt: Any) -> None:
     low, high = plot_comparison(calm, calm).axes[0].get_ylim()
     assert low < 0.3
     assert high > 0.9
+
+
+def test_a_first_epoch_far_above_the_others_does_not_flatten_the_comparison(plt: Any) -> None:
+    steep = History(*([9.0, 0.6, 0.5] for _ in range(6)))
+    late = History(*([0.5, 0.6, 9.0] for _ in range(6)))
+    assert plot_comparison(steep, steep).axes[0].get_ylim()[1] < 1
+    assert plot_comparison(steep, late).axes[0].get_ylim()[1] > 9
 
 
 def test_the_comparison_is_saved_as_png_without_a_suffix(plt: Any, tmp_path: Path) -> None:
@@ -172,6 +194,15 @@ def test_the_text_of_a_small_graph() -> None:
             "     b                        (2,)         a leaf, float64",
         ]
     )
+
+
+def test_ops_stand_newest_first_also_where_a_short_branch_meets_a_long_one() -> None:
+    x = mg.ones(2, requires_grad=True)
+    short = x * 2
+    text = draw_graph(short + short.exp().log(), {"x": x}).text
+    heads = [line.split()[:2] for line in text.splitlines()[:-1]]
+    names = ["AddBackward", "LogBackward", "ExpBackward", "MulBackward"]
+    assert heads == [[f"#{4 - i}", name] for i, name in enumerate(names)]
 
 
 def test_a_leaf_and_a_constant_are_drawn_as_leaves() -> None:

@@ -836,3 +836,34 @@ def test_bernoulli_gives_one_with_its_probability(p):
     stats = pytest.importorskip("scipy.stats")
     ones = int(mg.bernoulli(mg.full((500_000,), p), generator=mg.Generator(1)).sum().item())
     assert stats.binomtest(ones, 500_000, float(np.float32(p))).pvalue > ALPHA
+
+
+# ------------------------------------------------------------------------- the state by names
+
+
+def test_a_generator_goes_on_from_the_state_of_another():
+    one, other = mg.Generator(2**64 - 1).spawn(1)[0], mg.Generator(0)
+    mg.rand(9, generator=one)
+    state = one.state_dict()
+    assert (state["seed"], state["stream"], state["offset"]) == one.get_state()
+    other.load_state_dict(state)
+    assert mg.rand(5, generator=other).tolist() == mg.rand(5, generator=one).tolist()
+    assert state["offset"] != one.get_state()[2]
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "message"),
+    [
+        ((1, 2, 3), TypeError, "expected a generator's state, got a tuple"),
+        ({}, ValueError, "expected seed, stream, offset, got nothing"),
+        ({"seed": 1, "stream": 0}, ValueError, "got seed, stream$"),
+        ({"seed": 1, "stream": 0, "offset": 0, "more": 0}, ValueError, "got seed, .*more"),
+        ({"seed": 1, "stream": 0, "offset": -1}, ValueError, "integers from 0"),
+        ({"seed": 1, "stream": 0, "offset": 1.0}, ValueError, "integers from 0"),
+    ],
+)
+def test_what_is_no_state_of_a_generator_is_refused(state, error, message):
+    generator = mg.Generator(7)
+    with pytest.raises(error, match=message):
+        generator.load_state_dict(state)
+    assert generator.get_state() == (7, 0, 0)

@@ -708,13 +708,21 @@ def test_a_file_object_for_text_is_refused(tmp_path: Path) -> None:
         mg.load(io.BytesIO(b"short"))
 
 
-def test_loading_takes_about_as_much_memory_as_the_file_is_long(tmp_path: Path) -> None:
+@pytest.mark.parametrize("buffering", [None, -1, 0])
+def test_loading_takes_about_as_much_memory_as_the_file_is_long(
+    buffering: int | None, tmp_path: Path
+) -> None:
     path = tmp_path / "w"
     mg.save({f"w{i}": mg.ones(250_000) for i in range(8)}, path)
     size = path.stat().st_size
     tracemalloc.start()
     try:
-        tensors = mg.load(path)
+        if buffering is None:
+            tensors = mg.load(path)
+        else:
+            with path.open("rb", buffering) as file:
+                tensors = mg.load(file)
+                assert file.tell() == size
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -402,6 +402,18 @@ def test_a_deep_copy_of_a_leaf_has_its_own_data_and_gradient():
     assert x.detach()._version == 0
 
 
+def test_a_shallow_copy_shares_the_memory_and_is_a_leaf():
+    x = leaf(X)
+    for tensor in x, x * 2, mg.nn.Parameter(mg.ones(2)):
+        twin = copy.copy(tensor)
+        assert type(twin) is type(tensor)
+        assert twin.is_leaf
+        assert twin.requires_grad
+        assert twin.array is tensor.array
+        twin.detach().add_(0)
+        assert tensor._version == 1, "a change to one is noticed in the other"
+
+
 def test_a_deep_copy_keeps_which_tensors_are_the_same():
     x = leaf(X)
     first, second = copy.deepcopy([x, x])

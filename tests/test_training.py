@@ -286,6 +286,33 @@ def test_evaluating_the_training_set_leaves_nothing_out_and_does_not_shuffle_it(
     assert seen == [*range(10), *range(10)]
 
 
+# ------------------------------------------------------------------------- what is left from before
+
+
+def test_a_gradient_from_before_the_training_does_not_enter_it() -> None:
+    net, twin = network(), network()
+    nn.CrossEntropyLoss()(net(mg.ones(3, 3)), mg.tensor([0, 1, 2])).backward()
+    train(net, epochs=1)
+    train(twin, epochs=1)
+    for a, b in zip(weights(net), weights(twin), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_seconds_count_the_training_pass_and_not_the_evaluations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("minigrad.training.time.perf_counter", lambda: now[0])
+
+    def net(x: mg.Tensor) -> mg.Tensor:
+        now[0] += 1.0 if mg.is_grad_enabled() else 1000.0
+        return x * w
+
+    w = mg.ones(3, requires_grad=True)
+    history = train(net, epochs=2, updater=optim.SGD([w], lr=0.0))
+    assert history.seconds == [6.0, 6.0]  # 90 examples in batches of 16
+
+
 # ------------------------------------------------------------------------- schedules
 
 

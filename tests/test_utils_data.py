@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections import namedtuple
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -277,10 +279,163 @@ def test_what_has_no_length_or_no_places_is_refused_with_a_way_out(data: Any) ->
 
 def test_workers_and_pinned_memory_are_accepted_and_change_nothing() -> None:
     plain = [as_lists(batch) for batch in DataLoader(counting(5), 2)]
-    loader = DataLoader(counting(5), 2, num_workers=4, pin_memory=True)
+    options = {"num_workers": 4, "pin_memory": True, "persistent_workers": True}
+    loader = DataLoader(counting(5), 2, **options)
     assert [as_lists(batch) for batch in loader] == plain
     with pytest.raises(ValueError, match="num_workers option should be non-negative, got -1"):
         DataLoader(counting(5), 2, num_workers=-1)
+    for library in mg, pytest.importorskip("torch"):
+        with pytest.raises(ValueError, match="persistent_workers option needs num_workers > 0"):
+            library.utils.data.DataLoader(range(5), 2, persistent_workers=True)
+
+
+# ------------------------------------------------------------------------- samplers
+
+
+def test_a_sampler_says_which_examples_there_are_and_in_which_order() -> None:
+    torch = pytest.importorskip("torch")
+    places = [4, 4, 0, 9, 2]
+    for data in counting(10), list(range(10)):
+        loader = DataLoader(data, 2, sampler=places)
+        batches = [batch[0] if isinstance(batch, list | tuple) else batch for batch in loader]
+        theirs = torch.utils.data.DataLoader(range(10), 2, sampler=places)
+        assert [b.tolist() for b in batches] == [b.tolist() for b in theirs]
+        assert len(loader) == len(theirs) == 3
+    assert len(DataLoader(counting(10), 2, drop_last=True, sampler=places)) == 2
+    assert numbers(DataLoader(counting(10), 2, sampler=places).in_order()) == list(range(10))
+
+
+def test_a_sampler_is_asked_anew_each_loop() -> None:
+    class Turning:
+        first = 0
+
+        def __iter__(self) -> Iterator[int]:
+            self.first += 1
+            return iter([self.first, 0])
+
+    loader = DataLoader(counting(5), 2, sampler=Turning())
+    assert [numbers(loader) for _ in range(3)] == [[1, 0], [2, 0], [3, 0]]
+    with pytest.raises(TypeError, match="has no len"):
+        len(loader)
+
+
+def test_a_sampler_excludes_shuffling_and_can_be_gone_through_again() -> None:
+    for library in mg, pytest.importorskip("torch"):
+        with pytest.raises(ValueError, match="sampler option is mutually exclusive with shuffle"):
+            library.utils.data.DataLoader(range(5), 2, shuffle=True, sampler=[0])
+    for sampler in iter([0]), 5:
+        with pytest.raises(TypeError, match=f"got a {type(sampler).__name__}: make a list of it"):
+            DataLoader(counting(5), 2, sampler=sampler)
+
+
+# ------------------------------------------------------------------------- stopping and going on
+
+ORDERS: dict[str, Any] = {
+    "in order": lambda n, g: {"generator": g},
+    "shuffled": lambda n, g: {"shuffle": True, "generator": g},
+    "by the default generator": lambda n, g: {"shuffle": True},
+    "sampled": lambda n, g: {"sampler": Again(n, g), "generator": g},
+}
+
+
+class Again:
+    """A sampler that draws from a generator, and knows its state."""
+
+    def __init__(self, n: int, generator: mg.Generator) -> None:
+        self.n, self.generator = n, generator
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(mg.randperm(self.n, generator=self.generator).tolist())
+
+    def __len__(self) -> int:
+        return self.n
+
+    def state_dict(self) -> Any:
+        return self.generator.state_dict()
+
+    def load_state_dict(self, state: Any) -> None:
+        self.generator.load_state_dict(state)
+
+
+@examples
+@given(n=sizes, batch_size=batch_sizes, kind=st.sampled_from(list(ORDERS)), data=st.data())
+def test_a_loader_that_takes_over_a_state_gives_the_rest_and_then_the_same_epochs(
+    n: int, batch_size: int, kind: str, data: st.DataObject
+) -> None:
+    def loader(seed: int) -> DataLoader:
+        drop_last = n % 2 == 1
+        options = ORDERS[kind](n, mg.Generator(seed))
+        return DataLoader(counting(n), batch_size, drop_last=drop_last, **options)
+
+    with mg.fork_rng():
+        one, other = loader(1), loader(2)
+        epochs, given_out = data.draw(st.integers(0, 2)), data.draw(st.integers(0, len(one)))
+        for _ in range(epochs):
+            numbers(one)
+        loop = iter(one)
+        for _ in range(given_out):
+            next(loop)
+        buffer = io.BytesIO()
+        mg.save(one.state_dict(), buffer)
+        default = mg.random.get_rng_state()
+        rest = [batch[0].tolist() for batch in loop] if given_out else numbers_of_loop(one)
+        more = [numbers_of_loop(one) for _ in range(2)]
+        ended = one.state_dict(), mg.random.get_rng_state()
+
+        mg.random.set_rng_state(default)
+        buffer.seek(0)
+        other.load_state_dict(mg.load(buffer))
+        mg.random.set_rng_state(default)
+        assert numbers_of_loop(other) == rest
+        assert [numbers_of_loop(other) for _ in range(2)] == more
+        assert (other.state_dict(), mg.random.get_rng_state()) == ended
+        assert ended[0]["epoch"] == epochs + 3
+
+
+def numbers_of_loop(loader: DataLoader) -> list[list[int]]:
+    return [batch[0].tolist() for batch in loader]
+
+
+def test_a_state_counts_what_was_given_out_and_the_loops_that_ended() -> None:
+    loader = DataLoader(counting(5), 2, shuffle=True, generator=mg.Generator(1))
+    assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (0, 0)
+    places = []
+    for _ in range(2):
+        for _ in loader:
+            places.append((loader.state_dict()["epoch"], loader.state_dict()["position"]))
+    assert places == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    for _ in loader:
+        break
+    numbers(loader)
+    assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"examples": 6}, "examples is 6 there, and 5 here; give the loader the same data"),
+        ({"batch_size": 3}, "batch_size is 3 there, and 2 here"),
+        ({"shuffle": False}, "shuffle is False there, and True here"),
+        ({"drop_last": True}, "drop_last is True there, and False here"),
+        ({"generator": None}, "has one for a generator, and the state none"),
+        ({"position": -1}, "batch -1 of epoch 0"),
+        ({"position": "1"}, "batch '1' of epoch 0"),
+        ({"epoch": None}, "of epoch None"),
+        ({"position": 1, "order": None}, "in the order None"),
+        ({"position": 1, "order": mg.arange(5)}, "in the order tensor"),
+        ({"more": 1}, "expected examples, .* got examples, .*more"),
+    ],
+)
+def test_a_state_of_another_loader_is_refused_and_nothing_is_changed(
+    changes: dict[str, Any], message: str
+) -> None:
+    loader = DataLoader(counting(5), 2, shuffle=True, generator=mg.Generator(1))
+    before = loader.state_dict()
+    with pytest.raises(ValueError, match=message):
+        loader.load_state_dict({**before, **changes})
+    assert loader.state_dict() == before
+    with pytest.raises(TypeError, match="expected the state of a DataLoader, got a list"):
+        loader.load_state_dict([])  # type: ignore[arg-type]
 
 
 def test_a_data_set_without_its_methods_says_which() -> None:

@@ -30,8 +30,8 @@ from minigrad.testing.verdicts import check_usage, judge_all
 
 FOLDER = Path("docs/audit")
 KERAS = ("keras-jax", "keras-tensorflow", "keras-torch")
-LIBRARIES = ("minigrad", "torch", "timm", "geometric", "flax", "equinox", "haiku", *KERAS,
-             "tensorflow", "mlx", "tinygrad", "paddle", "mindspore")  # fmt: skip
+LIBRARIES = ("minigrad", "torch", "inductor", "timm", "geometric", "flax", "equinox", "haiku",
+             *KERAS, "tensorflow", "mlx", "tinygrad", "paddle", "mindspore")  # fmt: skip
 GROUPS = {"jax": ("flax", "equinox", "haiku"), "keras": KERAS}
 #: the names under which they are installed, where those are others
 DISTRIBUTIONS = {"haiku": "dm-haiku", "tensorflow": "tensorflow-cpu", "paddle": "paddlepaddle"}

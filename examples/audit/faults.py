@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 OUTPUTS = Path("docs/audit/reproductions.json")
-FAULT, EDGE, CHOICE = "fault", "edge", "documented choice"
+FAULT, EDGE = "fault", "edge"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Fault:
     Args:
         name: a word for it, under which its output is kept.
         title: what it does, in a sentence.
-        kind: `FAULT`, `EDGE` or `CHOICE`.
+        kind: `FAULT` or `EDGE`.
         packages: what must be installed.
         code: at most ten lines.
         words: what it means, and how grave it is.
@@ -143,6 +143,23 @@ for p in 1.5, float("nan"):
         print(f"p = {p}:", type(error).__name__, str(error)[:60])
 """,
         "`F.dropout` refuses the same p. A slip of sign switches dropout off without a word.",
+    ),
+    Fault(
+        "torch-compile-nan",
+        "PyTorch: compiled, `F.dropout` takes a p of NaN",
+        EDGE,
+        ("torch",),
+        """\
+import torch
+from torch.nn.functional import dropout
+for name, call in ("eager", dropout), ("compiled", torch.compile(dropout)):
+    try:
+        print(f"{name}:", call(torch.ones(4), float("nan")))
+    except Exception as error:
+        print(f"{name}:", type(error).__name__, str(error)[:60])
+""",
+        "The eager function refuses it; the compiled one gives NaN. What else the laws ask of "
+        "the compiled function holds: its masks are those of its backward, and new in each call.",
     ),
     Fault(
         "jax-bad-p",

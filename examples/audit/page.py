@@ -10,12 +10,12 @@ from examples.audit.faults import FAULTS, OUTPUTS
 from minigrad.testing.laws import BUG, CONTRACT, EDGE, LAWS
 
 CELLS = {"holds": ".", "BROKEN": "X", "exempt": "e", "n/a": " "}
-ORDER = ("minigrad", "torch", "timm", "geometric", "flax", "equinox", "haiku", "keras-jax",
-         "keras-tensorflow", "keras-torch", "tensorflow", "mlx", "tinygrad", "paddle",
+ORDER = ("minigrad", "torch", "inductor", "timm", "geometric", "flax", "equinox", "haiku",
+         "keras-jax", "keras-tensorflow", "keras-torch", "tensorflow", "mlx", "tinygrad", "paddle",
          "mindspore")  # fmt: skip
 NOT_TRIED = """\
-Not tried: tinygrad, whose CPU device needs clang, which was not there; MXNet, which needs an older
-NumPy. Of timm the file that drops was loaded by itself, for want of a torchvision that fits.
+Not tried: MXNet, which needs an older NumPy. tinygrad was tried with clang 14. Of timm the file
+that drops was loaded by itself, for want of a torchvision that fits.
 """
 HEAD = """\
 # Everyone's dropout: an audit

@@ -13,6 +13,7 @@ from minigrad.creation import as_tensor
 from minigrad.device import device as Device
 from minigrad.grad_mode import no_grad
 from minigrad.moves import targets_of
+from minigrad.random import Generator
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, like
 
@@ -293,6 +294,20 @@ class Module:
         """Yield the buffers of this module and, with ``recurse``, of all below it."""
         return (buffer for _, buffer in self.named_buffers(recurse))
 
+    def named_generators(self) -> Iterator[tuple[str, Generator]]:
+        """Yield (dotted name, generator) of the random streams that are attributes, each once.
+
+        Those of Dropouts that were given one; without one they draw from the default generator,
+        which is no part of a module.
+        """
+        return _once(self._generators())
+
+    def _generators(self) -> Iterator[tuple[str, Generator]]:
+        for prefix, module in self._paths():
+            for name, value in vars(module).items():
+                if isinstance(value, Generator):
+                    yield f"{prefix}.{name}" if prefix else name, value
+
     # ------------------------------------------------------------------ acting on all of it
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
@@ -396,21 +411,36 @@ class Module:
 
     # ------------------------------------------------------------------ saving
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def state_dict(
+        self, *, prefix: str = "", keep_vars: bool = False, generators: bool = False
+    ) -> dict[str, Tensor]:
         """Return all parameters and buffers by dotted name, in shared memory.
 
         Args:
             prefix: what stands before each name.
             keep_vars: whether to return the parameters themselves, and not tensors without history.
+            generators: whether to add the state of each random stream, see `named_generators`: a
+                tensor of seed, stream and offset. Without them the names are PyTorch's; with them
+                a copy of the module draws the very masks that this one will draw.
+
+        Examples:
+            >>> import minigrad
+            >>> drop = minigrad.nn.Dropout(0.5, generator=minigrad.Generator(7))
+            >>> drop.state_dict(generators=True)
+            {'generator': tensor([7, 0, 0], dtype=minigrad.uint64)}
         """
-        own = self._tensors()
-        return {prefix + name: t if keep_vars else t.detach() for name, t in own}
+        state = {prefix + name: t if keep_vars else t.detach() for name, t in self._tensors()}
+        if generators:
+            for name, generator in self._generators():
+                state[prefix + name] = as_tensor(np.array(generator.get_state(), np.uint64))
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
-        """Copy values into the parameters and buffers.
+        """Copy values into the parameters and buffers; set the random streams that it names.
 
         Args:
-            state_dict: tensors or arrays (also PyTorch's) by dotted name.
+            state_dict: tensors or arrays (also PyTorch's) by dotted name. States of random streams
+                may be missing.
             strict: whether missing and unexpected keys are errors.
 
         Returns:
@@ -425,7 +455,8 @@ class Module:
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         own = dict(self._tensors())
         missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
+        streams = {n: g for n, g in self._generators() if n in state_dict}
+        unexpected = [name for name in state_dict if name not in own and name not in streams]
         errors = []
         if strict and missing:
             errors.append(f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}.")
@@ -438,6 +469,14 @@ class Module:
                     values[name] = _fitting(name, state_dict[name], own[name])
                 except (TypeError, ValueError) as error:
                     errors.append(str(error))
+        states: dict[Generator, list[int]] = {}
+        for name, generator in streams.items():
+            try:
+                state = _stream(name, state_dict[name])
+                if states.setdefault(generator, state) != state:
+                    raise ValueError(f"{name} is shared here, and has several states in state_dict")
+            except (TypeError, ValueError) as error:
+                errors.append(str(error))
         if errors:
             raise RuntimeError(
                 f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
@@ -450,6 +489,8 @@ class Module:
                     target.become(value.clone())
                 else:
                     target.copy_(value)
+        for generator, state in states.items():
+            generator.set_state(state)
         return LoadResult(missing, unexpected)
 
     # ------------------------------------------------------------------ as text
@@ -531,6 +572,16 @@ def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         if value not in seen:
             seen.add(value)
             yield name, value
+
+
+def _stream(name: str, value: Any) -> list[int]:
+    """Return the state of a generator that is saved as a tensor, or raise."""
+    state = as_saved(value)
+    if state.shape != (3,) or state.dtype.kind not in "iu" or bool((state < 0).any()):
+        raise ValueError(
+            f"{name} is a random stream: expected its seed, stream and offset, got {value!r:.80}"
+        )
+    return [int(number) for number in state.tolist()]
 
 
 def _fitting(name: str, value: Any, own: Tensor) -> Tensor:

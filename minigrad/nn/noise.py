@@ -24,6 +24,7 @@ from minigrad.nn.dropping import (
     checked_probability,
     mask_of_units,
 )
+from minigrad.parts import place, undivided
 from minigrad.random import Generator, generator_for
 from minigrad.table import differentiable
 
@@ -292,7 +293,8 @@ def drop_connect(
         >>> drop_connect(x, w, p=0.5, mask=[[False, True]])
         tensor([[20.]])
     """
-    weight = _dropped(weight, tuple(weight.shape), p, training, False, mask, generator)
+    with undivided():  # the weights are everybody's, whoever computes which rows
+        weight = _dropped(weight, tuple(weight.shape), p, training, False, mask, generator)
     return ops.linear(input, weight, bias)
 
 
@@ -454,7 +456,7 @@ def gaussian_dropout(
     checked_floating(input)
     array = input.array if isinstance(input, TensorBase) else input
     if noise is None:
-        drawn = generator_for("gaussian_dropout", generator).normal(math.prod(input.shape))
+        drawn = generator_for("gaussian_dropout", generator).normal(*place(input.shape))
         noise = move(drawn.reshape(input.shape).astype(input.dtype), device_of(array))
     else:
         noise = as_tensor(noise).array.astype(input.dtype)

@@ -109,6 +109,7 @@ class LRScheduler:
         """
         self._adopt()
         vars(self).update(self._fitting(state_dict))
+        self._steps_before = -1  # the steps of an earlier run are not known, nor missed
 
     def _fitting(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
         """Return what to take over from a state, or raise."""
@@ -287,6 +288,7 @@ class LambdaLR(LRScheduler):
             if attributes:
                 vars(function).update(attributes)
         vars(self).update(fitting)
+        self._steps_before = -1
 
 
 def _misfit(own: Any, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 python -m minigrad.testing                                 the kill matrix: bugs by laws
 python -m minigrad.testing mypackage.layers:my_dropout     the laws on a dropout of yours
+python -m minigrad.testing mypackage.layers:my_dropout --html verdict.html    with pictures
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import importlib
 import importlib.util
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minigrad.testing.frameworks import FRAMEWORKS
 from minigrad.testing.subjects import Subject, UsageError
+from minigrad.utils.files import replacing
 
 if TYPE_CHECKING:
     from minigrad.testing.laws import Law
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.list:
         print(verdicts.table_of_laws(chosen))
         return 0
+    if args.html and (args.dropout is None or args.runs > 1):
+        parser.error("--html writes the verdict of one run on a dropout")
     if args.dropout is None:
         return 0 if matrix.print_kill_matrix(zoo.ZOO, args.seed) else 1
     try:
@@ -60,13 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{subject.name} on {subject.framework.name}'s tensors, seed {args.seed}{quick}\n")
     if args.runs > 1:
         return _many_runs(subject, range(args.seed, args.seed + args.runs), chosen, args)
-    found = []
-    for law in chosen:
-        found.append(verdicts.judge(subject, law, args.seed, args.quick))
-        if args.verbose:
-            print(found[-1], flush=True)
-    print(("\n" if args.verbose else "") + verdicts.report(subject, found, args.strict))
-    return int(verdicts.condemned(found, args.strict))
+    if args.html is None:
+        return _one_run(subject, chosen, args)
+    try:
+        with replacing(args.html) as path:
+            status = _one_run(subject, chosen, args, path)
+    except OSError as error:
+        parser.error(f"cannot write {args.html}: {error.strerror or error}")
+    print(f"\nwrote {args.html}")
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="draw an eighth, and fewer shapes: sees less"
     )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the verdict with pictures, as a page"
+    )
     parser.add_argument("--verbose", action="store_true", help="show every law, one by one")
     parser.add_argument("--list", action="store_true", help="print the laws and what they detect")
     return parser
@@ -134,6 +144,27 @@ def find(name: str, framework: str | None = None) -> Subject:
         raise
     except (Exception, SystemExit) as error:  # whatever a learner's file does when it is imported
         raise UsageError(f"cannot try {name}: {error or type(error).__name__}") from error
+
+
+def _one_run(
+    subject: Subject, chosen: Sequence[Law], args: argparse.Namespace, path: Path | None = None
+) -> int:
+    """Print the verdict, and write it to ``path`` as a page; return the exit status."""
+    from minigrad.testing import page, verdicts
+
+    found, tried = [], []
+    for law in chosen:
+        if path is None:
+            found.append(verdicts.judge(subject, law, args.seed, args.quick))
+        else:
+            tried.append(page.watch(subject, law, args.seed, args.quick))
+            found.append(tried[-1].verdict)
+        if args.verbose:
+            print(found[-1], flush=True)
+    print(("\n" if args.verbose else "") + verdicts.report(subject, found, args.strict))
+    if path is not None:
+        path.write_text(page.page(subject, tried, args.seed, args.strict), encoding="utf-8")
+    return int(verdicts.condemned(found, args.strict))
 
 
 def _many_runs(

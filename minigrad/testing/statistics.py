@@ -19,7 +19,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -30,6 +30,23 @@ LIMIT = 1e-6  # of the false-alarm probability of a run
 
 
 # ------------------------------------------------------------------------- the account
+
+
+class Figure(NamedTuple):
+    """What a test looked at.
+
+    Attributes:
+        what: the name of the assertion.
+        p_value: a bound on the probability that what is right deviates so far.
+        alpha: the assertion fails if that is not larger.
+        got, expected: in words.
+    """
+
+    what: str
+    p_value: float
+    alpha: float
+    got: str
+    expected: str
 
 
 class Budget:
@@ -46,6 +63,7 @@ class Budget:
 
     Attributes:
         spent: the probability charged so far, by the name of the assertion.
+        figures: what the assertions looked at, if the budget stands apart.
 
     Examples:
         >>> with Budget() as budget:
@@ -62,6 +80,7 @@ class Budget:
         self.limit = limit
         self.apart = apart
         self.spent: dict[str, float] = {}
+        self.figures: list[Figure] = []
 
     @property
     def total(self) -> float:
@@ -131,6 +150,8 @@ def judge(what: str, p_value: float, alpha: float, got: str, expected: str) -> f
 
     For tests of another kind than those below, after they have charged their alpha.
     """
+    if _open[-1].apart:
+        _open[-1].figures.append(Figure(what, p_value, alpha, got, expected))
     if p_value > alpha:
         return p_value
     probability = f"at most {p_value:.3g}" if p_value > 1e-300 else "less than 1e-300"

@@ -13,12 +13,14 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 import minigrad
+from minigrad.parts import part_of_batch
 from minigrad.random import Generator
 from minigrad.testing import calls
 from minigrad.testing.frameworks import FRAMEWORKS, MINIGRAD, Framework, Recorded
@@ -79,6 +81,8 @@ class Subject:
             where u < p. (A generator of 32-bit numbers is given u · 2³².)
         spawn: n -> as many dropouts like ``call``, of independent streams or workers, made after
             the randomness was restarted.
+        rows: (start, stop, whole) -> a context in which a call is given these rows of a batch, as
+            a worker would be that shares it with others.
 
     Attributes:
         dropout: (x, p, training) -> y, whatever the form of ``call``.
@@ -105,6 +109,7 @@ class Subject:
     inplace: Dropout | None = None
     from_uniforms: Callable[[Any, float, np.ndarray], Any] | None = None
     spawn: Callable[[int], Sequence[Dropout]] | None = None
+    rows: Callable[[int, int, int], AbstractContextManager[Any]] | None = None
     dropout: Dropout = field(init=False)
     seeded: bool = field(init=False)
     gradients: bool = field(init=False)
@@ -147,7 +152,7 @@ class Subject:
         records = framework.gradient is not None or framework.record is not None
         gradients = found.returns_gradient or records
         self._set(dropout=found.call, gradients=gradients, keyed=found.keyed)
-        for name in "modes", "module", "inplace", "from_uniforms", "spawn":
+        for name in "modes", "module", "inplace", "from_uniforms", "spawn", "rows":
             if getattr(self, name) is None:
                 self._set(**{name: getattr(found, name)})
 
@@ -295,6 +300,7 @@ class _Form:
     inplace: Any = None
     from_uniforms: Any = None
     spawn: Any = None
+    rows: Any = None
 
 
 def _form(name: str, thing: Any, framework: Framework, keys: calls.Keys) -> _Form:
@@ -328,6 +334,7 @@ def _form(name: str, thing: Any, framework: Framework, keys: calls.Keys) -> _For
             functools.partial(call, generator=child)
             for child in minigrad.random.default_generator.spawn(n)
         ]
+        form.rows = part_of_batch
     return form
 
 
@@ -342,7 +349,7 @@ class Injected(Generator):
         super().__init__(0)
         self._lanes = (np.asarray(u, np.float64).ravel() * 2**32).astype(np.uint32)
 
-    def lanes(self, n: int) -> np.ndarray:
+    def lanes(self, n: int, *part: int) -> np.ndarray:
         drawn, self._lanes = self._lanes[:n], self._lanes[n:]
         return drawn
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import textwrap
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minigrad.testing import diagnosis
-from minigrad.testing.laws import BUG, CONTRACT, EDGE, LAWS, TIERS, BrokenLaw, Law
+from minigrad.testing.laws import BUG, CONTRACT, EDGE, LAWS, TIERS, BrokenLaw, Law, Trial
 from minigrad.testing.subjects import Subject, UsageError
 
 HOLDS, BROKEN, NOT_APPLICABLE, EXEMPT = "holds", "BROKEN", "n/a", "exempt"
@@ -42,13 +42,20 @@ class Verdict:
         return "\n".join(lines)
 
 
-def judge(subject: Subject, law: Law, seed: int = 0, quick: bool = False) -> Verdict:
+def judge(
+    subject: Subject,
+    law: Law,
+    seed: int = 0,
+    quick: bool = False,
+    trial_of: Callable[..., Trial] = Trial,
+) -> Verdict:
     """Try a subject by a law, with inputs and randomness that follow from ``seed``."""
     if missing := law.missing(subject):
         return Verdict(law, NOT_APPLICABLE, missing)
     reason = subject.exempt.get(law.name)
     try:
-        law(subject, np.random.default_rng([seed, zlib.crc32(law.name.encode())]), quick)
+        rng = np.random.default_rng([seed, zlib.crc32(law.name.encode())])
+        law(subject, rng, quick, trial_of)
     except BrokenLaw as broken:
         if reason is None:
             return Verdict(law, BROKEN, broken.reason)
@@ -94,12 +101,8 @@ def condemned(verdicts: Sequence[Verdict], strict: bool = False) -> bool:
 def report(subject: Subject, verdicts: Sequence[Verdict], strict: bool = False) -> str:
     """Return the verdict, what it rests on, and what else was found, the worst first."""
     bugs = broken_in(verdicts, BUG)
-    found = diagnosis.diagnose(
-        subject,
-        {v.law.name for v in broken_in(verdicts)},
-        {v.law.name for v in verdicts if _ran(v)},
-    )
-    paragraphs = [_headline(verdicts, strict)]
+    found = looks_like(subject, verdicts)
+    paragraphs = [headline(verdicts, strict)]
     if found:
         paragraphs[0] += f"\n{found}"
     told = diagnosis.telling(found, [v.law.name for v in bugs])
@@ -120,11 +123,17 @@ def report(subject: Subject, verdicts: Sequence[Verdict], strict: bool = False) 
     return "\n\n".join(paragraphs)
 
 
+def looks_like(subject: Subject, verdicts: Sequence[Verdict]) -> diagnosis.Diagnosis | None:
+    """Return the bugs of the zoo that break the same laws; None if there are none."""
+    broken = {v.law.name for v in broken_in(verdicts)}
+    return diagnosis.diagnose(subject, broken, {v.law.name for v in verdicts if _ran(v)})
+
+
 def _ran(verdict: Verdict) -> bool:
     return verdict.outcome != NOT_APPLICABLE
 
 
-def _headline(verdicts: Sequence[Verdict], strict: bool) -> str:
+def headline(verdicts: Sequence[Verdict], strict: bool) -> str:
     """Return the verdict in a sentence or two, and what it is worth."""
     bugs, others = broken_in(verdicts, BUG), broken_in(verdicts, EDGE, CONTRACT)
     hold = sum(v.outcome == HOLDS for v in verdicts)

@@ -123,6 +123,12 @@ def test_what_is_no_such_file_is_refused_with_what_was_found(
         data.load_idx(tmp_path, check=False)
 
 
+def test_where_a_file_is_there_gzipped_and_plain_the_gzipped_one_is_read(tmp_path: Path) -> None:
+    folder_of(folder_of(tmp_path, CONTENTS, zipped=True), dict.fromkeys(CONTENTS, b"a leftover"))
+    train, _ = data.load_idx(tmp_path, check=False)
+    np.testing.assert_array_equal(train.images, IMAGES)
+
+
 def test_a_folder_without_the_files_says_which(tmp_path: Path) -> None:
     folder_of(tmp_path, dict(list(CONTENTS.items())[:3]))
     with pytest.raises(FileNotFoundError, match=rf"missing: {idx.NAMES[3]}\[.gz\]"):

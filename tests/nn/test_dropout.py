@@ -132,6 +132,18 @@ def test_everything_dropped_gives_zeros_and_zero_gradients_without_a_warning(
             assert not leaf.grad.numpy().any()
 
 
+@pytest.mark.parametrize("name", [
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
+])  # fmt: skip
+def test_where_everything_is_dropped_nothing_is_drawn(name: str) -> None:
+    generator = mg.Generator(3)
+    state = generator.get_state()
+    shape = {"dropout1d": (2, 3, 4), "dropout3d": (1, 2, 2, 2, 2)}.get(name, (2, 3, 4, 4))
+    y = getattr(F, name)(mg.ones(shape), 1.0, training=True, generator=generator)
+    assert not y.numpy().any()
+    assert generator.get_state() == state
+
+
 # ------------------------------------------------------------------------- which p are taken
 
 

@@ -6,7 +6,9 @@ Many tests build one tree twice, from minigrad's classes and from PyTorch's, and
 from __future__ import annotations
 
 import copy
+import re
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -397,6 +399,32 @@ def test_zero_grad_forgets_gradients_or_fills_them_with_zeros() -> None:
     assert [p.grad for p in net.parameters()] == [None, None]
 
 
+def test_zeros_for_a_gradient_that_was_recorded_have_no_history() -> None:
+    net = Leaf(2.0)
+    (net(mg.tensor([1.0])) ** 2).sum().backward(create_graph=True)
+    (g,) = [p.grad for p in net.parameters()]
+    assert g.requires_grad
+    net.zero_grad(set_to_none=False)
+    (zeros,) = [p.grad for p in net.parameters()]
+    assert zeros.tolist() == [0.0]
+    assert not zeros.requires_grad
+
+
+def test_a_notebook_shows_names_shapes_and_sizes_with_nothing_taken_for_markup() -> None:
+    class Named(nn.Module):
+        def extra_repr(self) -> str:
+            return "<b>p & q</b>"
+
+    net = nn.Sequential(Named(), nn.Linear(3, 2))
+    setattr(net, "<i>", nn.Linear(2, 1, bias=False))
+    shown = net._repr_html_()
+    assert "Named(&lt;b&gt;p &amp; q&lt;/b&gt;)" in shown
+    assert "<td>1.weight</td><td>(2, 3)</td><td>6</td>" in shown
+    assert "<td>&lt;i&gt;.weight</td><td>(1, 2)</td><td>2</td>" in shown
+    assert "10 elements" in shown
+    assert set(re.findall("</?([a-z]+)", shown)) == {"pre", "table", "tr", "th", "td"}
+
+
 def test_requires_grad_freezes_and_thaws_all_parameters() -> None:
     net = nn.Sequential(Leaf(2.0), Leaf(3.0))
     assert net.requires_grad_(False) is net
@@ -539,6 +567,65 @@ def test_load_state_dict_takes_pytorchs_tensors_and_then_computes_what_pytorch_d
         )
         with torch.no_grad():
             theirs.bias.add_(1)
+
+
+def dropouts(seed: int) -> nn.Sequential:
+    """Return a net whose dropouts share a generator, have one of their own, and have none."""
+    shared, own = mg.Generator(seed), mg.Generator(seed + 1)
+    inner = nn.Sequential(nn.Dropout(0.5, generator=shared), nn.DropConnect(3, 3, generator=own))
+    return nn.Sequential(nn.Dropout(0.5, generator=shared), inner, nn.Dropout(0.5))
+
+
+def test_random_streams_are_saved_under_names_and_go_on_in_another_net(tmp_path: Path) -> None:
+    net, other = dropouts(1), dropouts(50)
+    assert [name for name, _ in net.named_generators()] == ["0.generator", "1.1.generator"]
+    streams = {"0.generator", "1.0.generator", "1.1.generator"}
+    x = mg.ones(4, 3)
+    net(x)
+    state = net.state_dict(generators=True)
+    assert state.keys() - net.state_dict().keys() == streams
+    mg.save(state, tmp_path / "net.safetensors")
+    assert other.load_state_dict(mg.load(tmp_path / "net.safetensors")) == ([], [])
+    with mg.fork_rng():
+        expected = net(x).tolist()
+    assert other(x).tolist() == expected
+
+
+def test_names_are_pytorchs_unless_random_streams_are_asked_for() -> None:
+    torch = pytorch()
+    layers = lambda m, **options: m.nn.Sequential(  # noqa: E731
+        m.nn.Linear(3, 3), m.nn.Dropout(0.5, **options)
+    )
+    ours, theirs = layers(mg, generator=mg.Generator(1)), layers(torch)
+    before = ours[1].generator.get_state()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert ours.load_state_dict(theirs.state_dict()) == ([], [])
+    state = {name: torch.from_numpy(t.numpy()) for name, t in ours.state_dict().items()}
+    assert theirs.load_state_dict(state).missing_keys == []
+    assert ours[1].generator.get_state() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("0.generator", mg.tensor([9, 9, 9]), "is shared here, and has several states"),
+        ("1.1.generator", mg.tensor([1.0, 0.0, 0.0]), "expected its seed, stream and offset"),
+        ("1.1.generator", mg.tensor([1, 0]), "expected its seed, stream and offset"),
+        ("1.1.generator", mg.tensor([1, 0, -1]), "expected its seed, stream and offset"),
+        ("2.generator", mg.tensor([1, 0, 0]), "Unexpected key.*2.generator"),
+        ("1.1.generator", object(), "a object"),
+    ],
+)
+def test_states_of_random_streams_that_do_not_fit_are_refused_and_nothing_is_changed(
+    name: str, value: Any, message: str
+) -> None:
+    net, other = dropouts(1), dropouts(50)
+    state = other.state_dict(generators=True)
+    before = [tensor.tolist() for tensor in other.state_dict(generators=True).values()]
+    with pytest.raises(RuntimeError, match=message):
+        other.load_state_dict({**net.state_dict(generators=True), name: value})
+    assert [tensor.tolist() for tensor in other.state_dict(generators=True).values()] == before
+    assert [tensor.tolist() for tensor in state.values()] == before
 
 
 def test_all_that_does_not_fit_is_listed_at_once_and_nothing_is_changed() -> None:

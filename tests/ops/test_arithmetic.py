@@ -90,7 +90,13 @@ CASES = {
     "div: by negative numbers": Case(lambda m, a, b: m.div(a, -b), pairs, domains=NONZERO),
     "div: a scalar": Case(lambda m, a: 2 / a / 1.5, alike(), domains=[(0.5, 2)]),
     "neg": Case(lambda m, x: m.neg(x), alike()),
-    "pow": Case(lambda m, a, b: m.pow(a, b), pairs, domains=[(0.5, 2), (-2, 2)], order=3),
+    "pow": Case(
+        lambda m, a, b: m.pow(a, b),
+        pairs,
+        domains=[(0.5, 2), (-2, 2)],
+        kinks=lambda a, b: b * (b - 1),  # of b = 0, PyTorch forgets the derivative for a and b
+        order=3,
+    ),
     "pow: a scalar exponent": Case(
         lambda m, a, b: a**b,
         with_options(alike(), b=st.sampled_from([-2, -1, 0, 1, 2, 3, 2.0, 3.0])),
@@ -102,6 +108,7 @@ CASES = {
         alike(min_dims=1, max_dims=1, min_side=3).map(
             lambda inputs: (inputs[0], {"b": np.arange(3) + inputs[0][0][0] - 3})
         ),
+        kinks=lambda a, b: a,  # there PyTorch's second derivative is NaN
     ),
     "maximum": Case(lambda m, a, b: m.maximum(a, b), pairs, kinks=difference),
     "minimum": Case(lambda m, a, b: m.minimum(a, b), pairs, kinks=difference),

@@ -410,6 +410,22 @@ def test_a_schedule_that_is_stepped_before_its_optimiser_warns_once() -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def test_a_schedule_that_was_loaded_does_not_miss_the_steps_of_an_earlier_run() -> None:
+    schedules = [
+        kind(mg.optim.SGD([mg.ones(1)], lr=1.0), argument)
+        for kind, argument in (
+            (mg.optim.lr_scheduler.StepLR, 3),
+            (mg.optim.lr_scheduler.LambdaLR, lambda epoch: 1.0),
+        )
+        for _ in range(2)
+    ]
+    for trained, loaded in zip(schedules[::2], schedules[1::2], strict=True):
+        trained.optimizer.step()
+        loaded.load_state_dict(trained.state_dict())
+        loaded.step()
+
+
+@pytest.mark.filterwarnings("error")
 def test_an_optimiser_of_ones_own_is_seen_to_step() -> None:
     class Own(mg.optim.Optimizer):
         def step(self, closure: Any = None) -> Any:

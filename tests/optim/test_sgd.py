@@ -174,6 +174,15 @@ def test_zero_grad_forgets_gradients_or_fills_them_with_zeros() -> None:
     assert p.grad is None
 
 
+def test_zeros_for_a_gradient_that_was_recorded_have_no_history() -> None:
+    p = mg.ones(2, requires_grad=True)
+    (p * p).sum().backward(create_graph=True)
+    assert p.grad.requires_grad
+    SGD([p], lr=0.1).zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0.0, 0.0]
+    assert not p.grad.requires_grad
+
+
 def test_backward_after_a_step_over_a_retained_graph_is_refused() -> None:
     p = mg.ones(2, requires_grad=True)
     y = (p * p).sum()
@@ -244,6 +253,21 @@ def test_a_state_dict_names_parameters_by_number_across_groups_as_pytorchs_does(
         assert ours["state"][i].keys() == values.keys()
         buffers = (s["state"][i]["momentum_buffer"].numpy() for s in (ours, theirs))
         np.testing.assert_allclose(*buffers, rtol=1e-12)
+
+
+def test_what_is_done_to_a_state_dict_is_not_done_to_the_optimiser() -> None:
+    w, b, c = parameters(mg)
+    optimizer = SGD([w, b, c], 0.1, 0.9)
+    loss([w, b, c]).backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["param_groups"][0]["lr"] = 7.0
+    state["param_groups"][0]["params"].clear()
+    state["state"][0].clear()
+    del state["state"][1]
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert optimizer.param_groups[0]["params"] == [w, b, c]
+    assert [set(optimizer.state[p]) for p in (w, b, c)] == [{"momentum_buffer"}] * 3
 
 
 def test_a_state_for_other_groups_is_refused_and_changes_nothing() -> None:

@@ -9,7 +9,7 @@ values                ``support`` ``blocks`` ``evaluation`` ``strides`` ``input_
 gradients             ``backward_mask`` ``backward_scale`` ``backward_again`` ``no_grad``
 how often             ``rate`` ``positions`` ``unbiased`` ``variance`` ``counts``
 independence          ``units`` ``calls`` ``layers`` ``streams`` ``ranks`` ``seeds``
-                      ``seed_steps`` ``blind``; replay: ``seed`` ``state``
+                      ``seed_steps`` ``blind``; replay: ``seed`` ``state`` ``rows``
 edges                 ``p_zero`` ``p_one`` ``bad_p`` ``dtype`` ``shape`` ``nonfinite`` ``inplace``
                       ``boundary``
 contracts             ``quiet`` ``aliasing``
@@ -41,7 +41,7 @@ from minigrad.testing.laws.independence import (
     units,
 )
 from minigrad.testing.laws.law import ALPHA, BUG, CONTRACT, EDGE, TIERS, Law
-from minigrad.testing.laws.replay import seed, state
+from minigrad.testing.laws.replay import rows, seed, state
 from minigrad.testing.laws.trial import BrokenLaw, Trial
 from minigrad.testing.laws.values import (
     blocks,
@@ -59,7 +59,7 @@ LAWS: dict[str, Law] = {
         *(support, blocks, evaluation, strides, input_untouched, containers),
         *(backward_mask, backward_scale, backward_again, no_grad),
         *(rate, positions, unbiased, variance, counts),
-        *(units, calls, layers, streams, ranks, seeds, seed_steps, blind, seed, state),
+        *(units, calls, layers, streams, ranks, seeds, seed_steps, blind, seed, state, rows),
         *(p_zero, p_one, bad_p, dtype, shape, nonfinite, inplace, boundary),
         *(quiet, aliasing),
     )

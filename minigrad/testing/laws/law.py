@@ -51,7 +51,11 @@ class Law:
     detects: Callable[[], str] | None = None
 
     def __call__(
-        self, subject: Subject, rng: np.random.Generator | int = 0, quick: bool = False
+        self,
+        subject: Subject,
+        rng: np.random.Generator | int = 0,
+        quick: bool = False,
+        trial_of: Callable[..., Trial] = Trial,
     ) -> None:
         """Check that the subject obeys.
 
@@ -61,6 +65,7 @@ class Law:
             subject: the dropout under test.
             rng: where inputs and seeds come from, or a seed for that.
             quick: draw less, which sees less, and use fewer shapes; alpha is the same.
+            trial_of: makes the trial; `Trial`, or one that is watched.
 
         Raises:
             BrokenLaw: it does not; or it raised what no correct dropout raises.
@@ -74,8 +79,8 @@ class Law:
             charge(f"the law {self.name!r}", self.alpha)
         try:
             state = framework.state() if framework.state else None
-            trial = Trial(subject, np.random.default_rng(rng), quick)
-            with Budget(self.alpha, apart=True), warnings.catch_warnings():
+            trial = trial_of(subject, np.random.default_rng(rng), quick)
+            with Budget(self.alpha, apart=True) as trial.budget, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with np.errstate(all="ignore"):
                     self.check(trial)
@@ -121,6 +126,7 @@ LACKS = {
     "inplace": "it has no in-place form",
     "from_uniforms": "its random numbers cannot be given to it",
     "spawn": "it spawns no streams",
+    "rows": "it cannot be told which rows of a batch it is given",
     "seed": "it draws from a generator of its own, which cannot be seeded from here",
     "state": "the state of its generator cannot be read and restored",
     "mask": "its noise drops nothing",
@@ -136,7 +142,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, AssertionError):
         return str(error) or "an assertion failed"
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    file = frame.f_code.co_filename
+    file = frame.f_code.co_filename.rpartition("site-packages/")[-1]
     return f"it raised {type(error).__name__}: {error} (line {line} of {file})"
 
 

@@ -1,4 +1,4 @@
-"""Laws of replay: what was random once can be had again."""
+"""Laws of replay: what was random once can be had again, also by several that share the work."""
 
 from __future__ import annotations
 
@@ -73,3 +73,32 @@ def state(trial: Trial) -> None:
         _check_replay(_masks(trial, backward=True), first, "with a backward after each call")
         if read() != after:
             raise BrokenLaw("expected backward to draw nothing, but the stream moved")
+
+
+#: what four workers have of batches that follow each other, from row to row; the third is small
+SHARES = ((0, 4, 8, 12, 16), (0, 1, 9, 9, 11), (0, 1, 1, 2, 2), (0, 4, 8, 12, 16))
+ROW = 33
+
+
+@law("Workers that share a batch draw the rows of the mask that one would draw.",
+     BUG, ("rows", "seed"))  # fmt: skip
+def rows(trial: Trial) -> None:
+    share = trial.subject.rows
+    assert share
+    rest = () if trial.units and len(trial.units.named) == 1 else (ROW,)  # a unit is a row, or not
+    number = trial.reseed()
+    expected = [trial.dropped((cuts[-1], *rest), 0.3) for cuts in SHARES]
+    for worker in range(4):
+        trial.seed(number)
+        for step, cuts in enumerate(SHARES):
+            start, stop = cuts[worker : worker + 2]
+            with share(start, stop, cuts[-1]):
+                got = trial.dropped((stop - start, *rest), 0.3)
+            wrong = int((got != expected[step][start:stop]).sum())
+            if wrong:
+                first = (got == expected[step][: stop - start]).all()
+                raise BrokenLaw(
+                    f"rows {start} to {stop} of batch {step + 1} should have the mask that they "
+                    f"have in the whole batch of {cuts[-1]}, but {wrong} of {got.size} places "
+                    "differ" + (": they have that of the first rows" if first else "")
+                )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.testing.frameworks import Recorded, dtype_named
+from minigrad.testing.statistics import Budget
 from minigrad.testing.subjects import Dropout, Subject
 from minigrad.testing.units import Units
 
@@ -36,6 +37,10 @@ class Trial:
         subject: the dropout.
         rng: where inputs come from; the subject's own randomness is seeded from it.
         quick: draw less, and fewer shapes.
+
+    Attributes:
+        last_call: the last call of the dropout, in words.
+        budget: where the law's tests of chance are charged, and their figures kept.
     """
 
     def __init__(self, subject: Subject, rng: np.random.Generator, quick: bool = False) -> None:
@@ -48,6 +53,7 @@ class Trial:
         self.units = subject.units if isinstance(subject.units, Units) else None
         self.shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.last_call = "none"
+        self.budget = Budget(apart=True)
         self.reseed()
 
     def reseed(self) -> int:

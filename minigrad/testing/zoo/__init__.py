@@ -11,10 +11,12 @@ was seen and the law that must kill it; ``python -m minigrad.testing`` prints wh
 `independence`      masks that know of each other
 `replay`            what cannot be repeated
 `found`             what the laws found in libraries in use: see docs/audit.md
+`sharing`           workers that share a batch
 ==================  ============================================================================
 """
 
-from minigrad.testing.zoo import rates, values, gradients, independence, replay, found  # noqa: I001
+from minigrad.testing.zoo import rates, values, gradients, independence, replay, found, sharing  # noqa: I001
 from minigrad.testing.zoo.bug import ZOO, Bug
 
-__all__ = ["ZOO", "Bug", "found", "gradients", "independence", "rates", "replay", "values"]
+__all__ = ["ZOO", "Bug", "found", "gradients", "independence", "rates", "replay", "sharing"]
+__all__ += ["values"]

@@ -90,6 +90,9 @@ ROWS = """
 78: streams ranks
 79: p_one
 80: blocks
+81: rows
+82: rows
+83: rows
 """
 
 
