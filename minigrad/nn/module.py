@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple, Self, TypeVar
@@ -509,6 +508,8 @@ class Module:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the structure, and the parameters with their shapes."""
+        import html
+
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{p.shape}</td><td>{p.numel():,}</td></tr>"
             for name, p in self.named_parameters()
