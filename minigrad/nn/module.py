@@ -12,6 +12,7 @@ from minigrad.creation import as_tensor
 from minigrad.device import device as Device
 from minigrad.grad_mode import no_grad
 from minigrad.moves import targets_of
+from minigrad.nn.registry import Registry
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, like
@@ -214,12 +215,12 @@ class Module:
     @property
     def _modules(self) -> MutableMapping[str, Any]:
         """The modules that are attributes, by name: a view, in which they can be set, too."""
-        return _Attributes(self, Module)
+        return Registry(self, Module)
 
     @property
     def _parameters(self) -> MutableMapping[str, Any]:
         """The parameters that are attributes, by name: a view, in which they can be set, too."""
-        return _Attributes(self, Parameter)
+        return Registry(self, Parameter)
 
     # ------------------------------------------------------------------ walking the tree
 
@@ -519,34 +520,6 @@ class Module:
             f"<pre>{html.escape(repr(self))}</pre><table><tr><th>parameter</th><th>shape</th>"
             f"<th>{whole:,} elements</th></tr>{rows}</table>"
         )
-
-
-class _Attributes(MutableMapping[str, Any]):
-    """A module's attributes of one kind, as PyTorch's code finds them in a registry."""
-
-    def __init__(self, module: Module, kind: type) -> None:
-        self.module, self.kind = module, kind
-
-    def __getitem__(self, name: str) -> Any:
-        found = vars(self.module)[name]
-        if not isinstance(found, self.kind):
-            raise KeyError(name)
-        return found
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        setattr(self.module, name, value)
-
-    def __delitem__(self, name: str) -> None:
-        del vars(self.module)[self[name] and name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, v in vars(self.module).items() if isinstance(v, self.kind))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
 
 _UNFIT = "cannot assign a {} {}: {} or None required"
