@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -12,33 +12,14 @@ import numpy as np
 from minigrad.device import device_of, move
 from minigrad.graph import TensorBase
 
-
-@dataclasses.dataclass
-class PrintOptions:
-    """How numbers are written; `set_printoptions` changes the ones in force.
-
-    Attributes:
-        precision: how many digits stand after the point.
-        threshold: with more elements, the middle of each dimension is left out.
-        edgeitems: how many stay at each end then.
-        linewidth: how many characters a line has.
-        sci_mode: whether numbers have exponents; None lets the numbers decide.
-    """
-
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
-
-
-options = PrintOptions()
 _INDENT = len("tensor(")
-_PROFILES = {
-    "default": PrintOptions(),
-    "short": PrintOptions(precision=2, edgeitems=2),
-    "full": PrintOptions(threshold=math.inf),
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
+    "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
 }
+#: what is in force; `set_printoptions` says what it means
+options = types.SimpleNamespace(**_PROFILES["default"], sci_mode=None)
 
 
 def set_printoptions(
@@ -52,9 +33,12 @@ def set_printoptions(
     """Change how tensors are printed, from now on; what is None stays as it is.
 
     Args:
-        precision, threshold, edgeitems, linewidth: see `PrintOptions`.
-        profile: ``"default"``, ``"short"`` or ``"full"``, to set all of them first.
-        sci_mode: see `PrintOptions`; None, as in PyTorch, lets the numbers decide again.
+        precision: how many digits stand after the point; 4 at first.
+        threshold: with more elements, the middle of each dimension is left out; 1000 at first.
+        edgeitems: how many stay at each end then; 3 at first.
+        linewidth: how many characters a line has; 80 at first.
+        profile: ``"default"``, ``"short"`` or ``"full"``, to set all of these before.
+        sci_mode: whether numbers have exponents; None lets the numbers decide, again.
 
     Raises:
         ValueError: there is no such profile.
@@ -70,9 +54,8 @@ def set_printoptions(
         raise ValueError(f"profile is one of {[*_PROFILES]}, got {profile!r}")
     given = {"precision": precision, "threshold": threshold}
     given |= {"edgeitems": edgeitems, "linewidth": linewidth}
-    chosen = dataclasses.asdict(_PROFILES[profile] if profile else options)
-    chosen |= {name: value for name, value in given.items() if value is not None}
-    vars(options).update(chosen, sci_mode=sci_mode)
+    vars(options).update(_PROFILES.get(profile or "", {}), sci_mode=sci_mode)
+    vars(options).update({name: value for name, value in given.items() if value is not None})
 
 
 def text_of(tensor: TensorBase) -> str:

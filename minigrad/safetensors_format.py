@@ -11,7 +11,6 @@ checksum in its metadata, of the whole file with zeros in place of the checksum 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -67,7 +66,9 @@ def write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[st
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     head = len(text).to_bytes(8, "little") + text
-    digest = hashlib.sha256(head)
+    from hashlib import sha256  # which loads OpenSSL: a tenth of the time of importing minigrad
+
+    digest = sha256(head)
     file.write(head)
     for name in order:
         data = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False).tobytes()
@@ -104,7 +105,9 @@ def read(file: BinaryIO, size: int) -> tuple[dict[str, np.ndarray], dict[str, st
             raise
         raise ValueError(f"it is damaged: {error}") from None
     checksum = metadata.pop(CHECKSUM, None)
-    digest = hashlib.sha256(head if checksum is None else _blanked(head, checksum))
+    from hashlib import sha256
+
+    digest = sha256(head if checksum is None else _blanked(head, checksum))
     arrays = {entry.name: np.empty(0) for entry in entries}  # in the order of the header
     for entry in sorted(entries, key=lambda e: (e.start, e.end)):
         arrays[entry.name] = _elements(file, entry, digest)

@@ -316,11 +316,7 @@ class Tensor(TensorBase):
         """Return the tensor with another dtype; itself if nothing changes."""
         return self.to(np.dtype(dtype))
 
-    astype = type
-
-    def type_as(self, other: Tensor) -> Tensor:
-        """Return the tensor with the dtype of another, and where that is."""
-        return self.to(other)
+    astype, type_as = type, to
 
     def cpu(self) -> Tensor:
         """Return the tensor in host memory."""
@@ -526,8 +522,8 @@ class Tensor(TensorBase):
         return text_of(self)
 
     def __format__(self, spec: str) -> str:
-        as_number = not self.ndim or (spec and self.numel() == 1)
-        return format(self.item() if as_number else str(self), spec)
+        number = not self.ndim or (spec and self.numel() == 1)
+        return format(self.item() if number else str(self), spec)
 
     def __copy__(self) -> Tensor:
         made = self.__class__.__new__(self.__class__)

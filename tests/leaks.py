@@ -10,7 +10,6 @@ their own when they are imported.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import os
 import sys
@@ -64,7 +63,7 @@ GLOBALS = {
     "NumPy's error state": Global(np.geterr, lambda old: np.seterr(**old)),
     "NumPy's print options": Global(np.get_printoptions, lambda old: np.set_printoptions(**old)),
     "minigrad's print options": Global(
-        lambda: dataclasses.asdict(printing.options), lambda old: vars(printing.options).update(old)
+        lambda: dict(vars(printing.options)), lambda old: vars(printing.options).update(old)
     ),
     "the environment": Global(_environment, _restore_environment),
     "the working directory": Global(os.getcwd, os.chdir),

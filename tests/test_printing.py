@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 
@@ -90,7 +89,7 @@ def test_history_is_noted_and_long_notes_have_a_line_of_their_own(torch: Any) ->
 
 
 def test_what_is_set_stays_until_it_is_set_again_and_profiles_reset_all() -> None:
-    before = dataclasses.asdict(in_force)
+    before = dict(vars(in_force))
     try:
         minigrad.set_printoptions(precision=2, edgeitems=1)
         minigrad.set_printoptions(threshold=3)
@@ -100,7 +99,7 @@ def test_what_is_set_stays_until_it_is_set_again_and_profiles_reset_all() -> Non
         assert in_force.precision == 2
     finally:
         minigrad.set_printoptions(profile="default")
-    assert dataclasses.asdict(in_force) == before
+    assert dict(vars(in_force)) == before
 
 
 def test_a_format_of_a_number_is_pythons() -> None:

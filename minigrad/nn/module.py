@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple, Self, TypeVar
@@ -13,7 +12,7 @@ from minigrad.creation import as_tensor
 from minigrad.device import device as Device
 from minigrad.grad_mode import no_grad
 from minigrad.moves import targets_of
-from minigrad.nn.registry import Attributes
+from minigrad.nn.registry import Registry
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, as_stream, like
@@ -216,12 +215,12 @@ class Module:
     @property
     def _modules(self) -> MutableMapping[str, Any]:
         """The modules that are attributes, by name: a view, in which they can be set, too."""
-        return Attributes(self, Module)
+        return Registry(self, Module)
 
     @property
     def _parameters(self) -> MutableMapping[str, Any]:
         """The parameters that are attributes, by name: a view, in which they can be set, too."""
-        return Attributes(self, Parameter)
+        return Registry(self, Parameter)
 
     # ------------------------------------------------------------------ walking the tree
 
@@ -510,6 +509,8 @@ class Module:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the structure, and the parameters with their shapes."""
+        import html
+
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{p.shape}</td><td>{p.numel():,}</td></tr>"
             for name, p in self.named_parameters()

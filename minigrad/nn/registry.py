@@ -1,4 +1,4 @@
-"""What is below a module, as a dictionary: ``_parameters`` and ``_modules`` of PyTorch's."""
+"""A module's attributes as the registry in which code for PyTorch looks for them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 
-class Attributes(MutableMapping[str, Any]):
-    """A module's attributes of one kind: a view, in which they can be set and deleted, too."""
+class Registry(MutableMapping[str, Any]):
+    """A module's attributes of one kind, as PyTorch's code finds them in a registry."""
 
     def __init__(self, module: Any, kind: type) -> None:
         self.module, self.kind = module, kind
@@ -22,7 +22,8 @@ class Attributes(MutableMapping[str, Any]):
         setattr(self.module, name, value)
 
     def __delitem__(self, name: str) -> None:
-        del vars(self.module)[self[name] and name]
+        _ = self[name]  # another kind of attribute is not found
+        delattr(self.module, name)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, v in vars(self.module).items() if isinstance(v, self.kind))

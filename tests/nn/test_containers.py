@@ -142,6 +142,7 @@ def test_registries_are_views_through_which_modules_can_be_set() -> None:
     assert list(layer._parameters) == ["weight", "bias"]
     layer._parameters["bias"] = None
     assert list(layer._parameters) == ["weight"]
+    net._modules["1"] = nn.Sequential()  # which is empty, and so is false
     del net._modules["1"]
     assert list(net._modules) == ["0", "2"]
     with pytest.raises(KeyError):
