@@ -52,11 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.worker:
         return worker()
-    times, causes = run(args.commit, 10 if args.quick else 40)
-    report = f"{table(times)}\n\n{table_of_spread(times)}\n\n{table_of_causes(causes)}"
+    times, made_of = run(args.commit, 10 if args.quick else 40)
+    report = f"{table(times)}\n\n{table_of_spread(times)}\n\n{table_of_causes(made_of)}"
     print(f"{machine()}\n\n{report}")
     if args.docs:
-        command = " ".join(["python -m benchmarks.host_time", *map("--commit {}".format, args.commit)])
+        command = "python -m benchmarks.host_time"
+        command += "".join(f" --commit {commit}" for commit in args.commit)
         put("host time", f"{machine()}; `{command}`\n\n{report}", PAGE)
     return None
 
@@ -71,8 +72,8 @@ def run(commits: list[str], rounds: int) -> tuple[list[Result], dict[str, Any]]:
                     seconds = ask(task)
                     if i >= 3:
                         taken[task][name].append(seconds)
-        causes = found[OURS]("causes")
-    return [Result(task, "µs", of).per(STEPS, "µs") for task, of in taken.items()], causes
+        made_of = found[OURS]("causes")
+    return [Result(task, "µs", of).per(STEPS, "µs") for task, of in taken.items()], made_of
 
 
 @contextlib.contextmanager
@@ -176,7 +177,7 @@ def causes(library: Any) -> dict[str, Any]:
     x, y = minigrad.zeros(256, 784).cuda(), minigrad.zeros(256, dtype=minigrad.int64).cuda()
     cross_entropy = minigrad.nn.CrossEntropyLoss()
     state: dict[str, Any] = {}
-    parts: dict[str, Callable[[], Any]] = {
+    parts: dict[str, Callable[[], object]] = {
         "zero_grad": optimizer.zero_grad,
         "forward": lambda: state.update(logits=net(x)),
         "loss": lambda: state.update(loss=cross_entropy(state["logits"], y)),
@@ -196,13 +197,14 @@ def causes(library: Any) -> dict[str, Any]:
         for part in parts.values():
             part()
     a = cupy.zeros((256, 256), "f")
+    allocation = cost(lambda: type(a)(a.shape, a.dtype))
     plan = kernels.relu._plan("relu_forward", *[kernels.launch.layout(a)] * 2)
     return {
         "parts": taken,
         "calls": {
             "launches": (library.launch_count()[0] - before, cost(lambda: launch(plan, (a, a)))),
-            "allocations": (allocations.count, cost(lambda: type(a)(a.shape, a.dtype))),
-            "products": (8, cost(lambda: product(a))),
+            "allocations": (allocations.count, allocation),
+            "products, but for their results' memory": (8, cost(lambda: product(a)) - allocation),
         },
     }
 
@@ -254,14 +256,14 @@ def table_of_spread(times: list[Result]) -> str:
     return "\n".join(lines)
 
 
-def table_of_causes(causes: dict[str, Any]) -> str:
+def table_of_causes(made_of: dict[str, Any]) -> str:
     """Return what a step is made of as a Markdown table."""
     lines = ["| part of a step | µs |", "|---|---|"]
-    lines += [f"| {name} | {µs:.0f} |" for name, µs in causes["parts"].items()]
+    lines += [f"| {name} | {µs:.0f} |" for name, µs in made_of["parts"].items()]
     lines += ["", "| done in it | times | µs each | µs |", "|---|---|---|---|"]
-    for name, (n, each) in causes["calls"].items():
+    for name, (n, each) in made_of["calls"].items():
         lines.append(f"| {name} | {n} | {each:.2f} | {n * each:.0f} |")
-    rest = sum(causes["parts"].values()) - sum(n * each for n, each in causes["calls"].values())
+    rest = sum(made_of["parts"].values()) - sum(n * each for n, each in made_of["calls"].values())
     lines.append(f"| the rest: ops, modules, the graph and the walk back | | | {rest:.0f} |")
     return "\n".join(lines)
 

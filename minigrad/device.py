@@ -97,8 +97,10 @@ def on_device_of(*values: Any) -> AbstractContextManager[Any]:
     """Return a context in which the GPU of the first array of a GPU is the current one.
 
     CuPy computes, and puts results, on the current GPU, wherever its operands are. Without such an
-    array, or if its GPU is current already, the context does nothing.
+    array, or if its GPU is current already, or the only one, the context does nothing.
     """
+    if not gpus.several:
+        return _NOTHING
     for value in values:
         if is_array(value) and not isinstance(value, np.ndarray):
             index, cupy = value.data.device_id, library(CUDA)
@@ -178,6 +180,8 @@ def _gpu_context(cupy: Any, to: device) -> Any:
     Raises:
         RuntimeError: there is no such GPU.
     """
+    if not gpus.several and not to.index:
+        return _NOTHING
     count = cupy.cuda.runtime.getDeviceCount()
     if to.index is not None and to.index >= count:
         raise RuntimeError(f"cannot use device '{to}': {cuda_status()[1]}, counted from 0")

@@ -17,6 +17,7 @@ from minigrad.kernels.launch import (
     c_name,
     check,
     check_is,
+    empty,
     groups,
     layout,
     planned,
@@ -71,7 +72,7 @@ def masked_scale(launch: Launcher, x: Any, keep: Any, scale: float) -> Any:
         raise RefusedError(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     if x.dtype == np.float16 and abs(scale) > 65504:
         raise RefusedError(f"masked_scale's scale of {scale} is beyond the range of float16")
-    y = np.empty_like(x)
+    y = empty(x, x.shape, x.dtype)
     launch(_scale_plan(layout(x), layout(keep), scale), (x, keep, y))
     return y
 
