@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import cublas
 from minigrad.device import device_of
+from minigrad.fused import fused
 from minigrad.graph import sole_view
 from minigrad.table import differentiable
 
 __all__ = ["linear", "matmul"]
 
 
+@fused(cublas.matmul)
 def _product(a: Any, b: Any) -> Any:
     """Return ``a @ b``, of arrays or tensors."""
     try:
@@ -103,6 +106,7 @@ def _to_weight(g: Any, x: Any) -> Any:
 
 
 @differentiable(x=_to_input, weight=_to_weight, bias=lambda g: g)
+@fused(cublas.linear)
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """Return ``x @ weight.T + bias``.
 
