@@ -287,6 +287,11 @@ class _Workspaces(dict[int, Any]):
         return self[stream]
 
 
+def forget_stream(device: int, stream: int) -> None:
+    """Give back the memory that products on a stream worked in; it is no more."""
+    _workspaces(device).pop(stream, None)
+
+
 @functools.cache
 def _workspaces(device: int) -> _Workspaces:
     return _Workspaces()

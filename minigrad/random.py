@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels, masks
-from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
+from minigrad.device import CPU, device, device_of, empty, move, now, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
 from minigrad.philox import WORD, philox
@@ -129,7 +129,11 @@ class Generator:
             return masks.keep_mask(state, n, p).reshape(shape)
         keep = empty(shape, np.bool_, device)
         with on_device_of(keep):
-            return kernels.keep_mask(launch, keep, state, p)
+            if now.captured is None:
+                return kernels.keep_mask(launch, keep, state, p)
+            known = now.captured.numbers(self, self.get_state, np.uint64)
+            blocks = (state[2] - known.sent[2]) % WORD
+            return kernels.keep_mask_after(launch, keep, known.array, blocks, p)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, stream={self._stream}, offset={self._offset})"

@@ -17,7 +17,7 @@ from minigrad.kernels.cross_entropy import (
     cross_entropy_forward,
     wrong_label,
 )
-from minigrad.kernels.dropout import keep_mask, masked_scale
+from minigrad.kernels.dropout import advance, keep_mask, keep_mask_after, masked_scale
 from minigrad.kernels.gather import gather_rows, wrong_row
 from minigrad.kernels.index import check_indices, wrong_place
 from minigrad.kernels.launch import OPTIONS, Launcher, Plan, RefusedError, Source
@@ -37,11 +37,13 @@ __all__ = [
     "Plan",
     "RefusedError",
     "Source",
+    "advance",
     "check_indices",
     "cross_entropy_backward",
     "cross_entropy_forward",
     "gather_rows",
     "keep_mask",
+    "keep_mask_after",
     "masked_scale",
     "relu_backward",
     "relu_forward",
