@@ -7,6 +7,7 @@ run only in replays; memory that moved, or that nobody has, is found there.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -409,6 +410,7 @@ def test_the_kernel_for_states_in_memory_wants_one() -> None:
 
 
 def test_without_a_gpu_a_graph_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minigrad.device.cuda_status", lambda: (False, "no driver"))
+    module = sys.modules["minigrad.device"]  # by its name in minigrad it is the class
+    monkeypatch.setattr(module, "cuda_status", lambda: (False, "no driver"))
     with pytest.raises(RuntimeError, match="cannot use device 'cuda': no driver"):
         minigrad.cuda.graph(lambda: None)
