@@ -219,9 +219,9 @@ def product(a: Any) -> Any:
     return linalg._product(a, a)
 
 
-def cost(function: Callable[[], object], n: int = 1000) -> float:
-    """Return what a call costs in µs, undisturbed."""
-    return min(timeit.repeat(function, number=n, repeat=9)) / n * 1e6
+def cost(function: Callable[[], object], n: int = 20) -> float:
+    """Return what a call costs in µs: the median of short runs, since others use the machine."""
+    return statistics.median(timeit.repeat(function, number=n, repeat=500)) / n * 1e6
 
 
 class Allocations:

@@ -30,6 +30,9 @@ _EPILOGUE_BIAS = 4
 _MAX_WORKSPACE_BYTES, _MIN_ALIGNMENT_A_BYTES, _MIN_ALIGNMENT_B_BYTES = 1, 5, 6
 
 
+_FLOAT64 = np.dtype(np.float64)
+
+
 class Type(NamedTuple):
     """How cuBLASLt multiplies numbers of a dtype.
 
@@ -75,23 +78,26 @@ def matmul(launch: Launcher, a: Any, b: Any) -> Any:
 
 
 def linear(launch: Launcher, x: Any, weight: Any, bias: Any) -> Any:
-    """Return ``x @ weight.T + bias`` in one call.
+    """Return ``x @ weight.T + bias`` in one call; of float64, to which it adds no bias, in two.
 
     Args:
         launch: not needed; as of any kernel's wrapper.
-        x, weight: as of `matmul`, but not float64, to which cuBLASLt adds no bias.
-        bias: contiguous, a number for each row of ``weight``, of the same dtype.
+        x, weight: as of `matmul`.
+        bias: contiguous, a number for each row of ``weight``, of the same dtype; or None.
 
     Raises:
         RefusedError: they are something else.
     """
-    if bias is None or weight.ndim != 2:
-        raise RefusedError("linear needs a matrix and a bias")
     transposed = weight.T
+    if bias is None:
+        return matmul(launch, x, transposed)
     b = dtype, shape, _, device, _ = _operand(transposed)
-    by = _operand(bias)
-    if by[:4] != (dtype, shape[1:], (dtype.itemsize,), device) or dtype == np.float64:
-        raise RefusedError("linear needs a bias of float16 or float32 for each row of the weight")
+    if _operand(bias)[:4] != (dtype, shape[1:], (dtype.itemsize,), device):
+        raise RefusedError("linear needs a bias of a number for each row of the weight")
+    if dtype is _FLOAT64:
+        y = matmul(launch, x, transposed)
+        y += bias
+        return y
     multiply = _product(_operand(x), b, bias.data.ptr)
     y = empty(x, multiply.shape, x.dtype)
     multiply(x, transposed, y)

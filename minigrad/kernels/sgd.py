@@ -90,7 +90,8 @@ def sgd_step(
         for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
             if arrays is not None:
                 table[name][: len(members)] = [arrays[i].data.ptr for i in members]
-        table["fresh"][: len(members)] = [fresh[i] for i in members]
+        if buffers is not None:
+            table["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
         # a launch copies the table: it can be used again
         launch(plan, (table,), (*settings, NULL if now is None else now))

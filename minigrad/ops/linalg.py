@@ -14,19 +14,22 @@ from minigrad.graph import sole_view
 from minigrad.table import differentiable
 
 __all__ = ["linear", "matmul"]
+_FLOAT16 = np.dtype(np.float16)
 
 
-@fused(cublas.matmul)
-def _product(a: Any, b: Any) -> Any:
+def _product_as_it_is(a: Any, b: Any) -> Any:
     """Return ``a @ b``, of arrays or tensors."""
     try:
-        if a.dtype.char == b.dtype.char == "e" and isinstance(a, np.ndarray):
+        if a.dtype is _FLOAT16 and b.dtype is _FLOAT16 and isinstance(a, np.ndarray):
             return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
         return a @ b
     except ValueError:
         if device_of(a) != device_of(b):
             raise
         raise RuntimeError(_mismatch(a.shape, b.shape)) from None
+
+
+_product = fused(cublas.matmul)(_product_as_it_is)
 
 
 @differentiable(
@@ -124,7 +127,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     if weight.ndim == 1 and bias is not None:
         raise RuntimeError("mat2 must be a matrix, got 1-D tensor: a bias needs a weight (1, in)")
-    y = _product(x, weight.T)
+    y = _product_as_it_is(x, weight.T)
     if bias is None:
         return y
     try:

@@ -150,8 +150,14 @@ class SGD(Optimizer):
 
 def settings_of(group: dict[str, Any]) -> tuple[Any, ...]:
     """Return the settings of a group, in the order of `change`."""
-    numbers = (float(group[name]) for name in ("lr", "momentum", "dampening", "weight_decay"))
-    return (*numbers, group["nesterov"], group["maximize"])
+    return (
+        float(group["lr"]),
+        float(group["momentum"]),
+        float(group["dampening"]),
+        float(group["weight_decay"]),
+        group["nesterov"],
+        group["maximize"],
+    )
 
 
 def change(
