@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels, masks
-from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
+from minigrad.device import CPU, device, device_of, empty, move, now, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
 from minigrad.parts import here, place
@@ -172,7 +172,12 @@ class Generator:
             return masks.keep_mask(state, n, p, first).reshape(shape)
         keep = empty((of,) if part else shape, np.bool_, device)
         with on_device_of(keep):  # a launch draws all of a mask, also of one that is shared
-            keep = kernels.keep_mask(launch, keep, state, p)
+            if now.captured is None:
+                keep = kernels.keep_mask(launch, keep, state, p)
+            else:
+                known = now.captured.numbers(self, self.get_state, np.uint64)
+                blocks = (state[2] - known.sent[2]) % WORD
+                keep = kernels.keep_mask_after(launch, keep, known.array, blocks, p)
             return keep[first : first + n].reshape(shape) if part else keep
 
     def __repr__(self) -> str:
