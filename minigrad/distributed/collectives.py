@@ -29,8 +29,8 @@ def all_reduce(tensors: Any, op: str = "sum", *, ordered: bool = False) -> Any:
         tensors: a tensor or a list of them, of the same shapes and dtypes on each rank.
         op: ``"sum"`` or ``"mean"``.
         ordered: add in the order of the ranks, whatever the MPI: the bits are then the same with
-            every MPI and every topology. The sum passes from rank to rank, so it takes about
-            R/2 times as long.
+            every MPI and every topology. The sum passes from rank to rank, R - 1 messages deep,
+            and comes back from the last.
 
     Returns:
         ``tensors``, the very same. On one rank nothing happens to them.
