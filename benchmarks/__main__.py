@@ -22,7 +22,7 @@ from benchmarks.pairs import Result, table
 from benchmarks.surroundings import machine, missing, versions
 from minigrad.utils.files import replacing
 
-NAMES = ("epoch", "before", "dropout", "per_op", "growth", "startup")
+NAMES = ("epoch", "before", "dropout", "per_op", "growth", "startup", "checkpoint")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 

@@ -279,13 +279,17 @@ def test_an_experiment_that_was_stopped_goes_on_there_and_ends_with_the_same_cur
 
 
 def test_an_unfinished_run_of_other_settings_is_begun_anew_and_not_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = compare(tmp_path / "a", "--seed", "5")
     out = tmp_path / "b"
     interrupted(out, 1, monkeypatch, "--seed", "6", "--lr", "0.25")
     with pytest.raises(SystemExit, match=r"is another one: it has lr 0\.25, seed 6$"):
         compare(out, "--seed", "5", "--resume")
+    settings = json.loads((out / "unfinished" / "settings.json").read_text())
+    dropout_fashion_mnist.begin(out / "unfinished", {**settings, "seed": 5, "quiet": False}, False)
+    assert "begins anew: the unfinished run in" in capsys.readouterr().out
+    assert sorted(os.listdir(out / "unfinished")) == ["settings.json"]
     assert compare(out, "--seed", "5") == expected
 
 

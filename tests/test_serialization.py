@@ -855,6 +855,31 @@ def test_threads_that_save_to_one_path_leave_one_whole_file_and_never_raise(
     assert os.listdir(path.parent) == ["w"]
 
 
+SAVER = """
+import sys
+import minigrad
+value = int(sys.argv[2])
+for _ in range(20):
+    minigrad.save({"w": minigrad.full((1000,), value)}, sys.argv[1])
+    w = minigrad.load(sys.argv[1])["w"]
+    assert (w == w[0]).all()
+"""
+
+
+def test_processes_that_save_to_one_path_leave_one_whole_file(tmp_path: Path) -> None:
+    path, environment = (
+        tmp_path / "w",
+        {**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
+    )
+    savers = [
+        subprocess.Popen([sys.executable, "-c", SAVER, str(path), str(i)], env=environment)
+        for i in range(3)
+    ]
+    assert [saver.wait(120) for saver in savers] == [0, 0, 0]
+    assert os.listdir(tmp_path) == ["w"]
+    assert mg.load(path)["w"][0] in range(3)
+
+
 WRITER = """
 import sys
 import minigrad
