@@ -13,6 +13,7 @@ offset past them; a dropout mask, too, is a function of the state (`minigrad.mas
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -165,7 +166,11 @@ class Generator:
         """
         if not 0 <= p <= 1:
             raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
-        n, *part = place(shape)
+        part: Sequence[int] = ()
+        if here.part is None:
+            n = math.prod(shape)
+        else:
+            n, *part = place(shape)
         first, of = part or (0, n)
         state = self._pass(masks.words_of(of))
         if device.type == "cpu":
