@@ -145,7 +145,8 @@ class Generator:
 
     def normal(self, n: int, *part: int) -> np.ndarray:
         """Draw n standard normal float64 numbers (Box and Muller, 1958; a pair of words each)."""
-        u, v = self.uniform(2 * n, *[2 * i for i in part]).reshape(n, 2).T
+        pairs = self.uniform(2 * n, *[2 * i for i in part]) if part else self.uniform(2 * n)
+        u, v = pairs.reshape(n, 2).T
         return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 
     def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
