@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device_of, fetch, is_array, move, on_device_of
+from minigrad.device import device_of, fetch, move, on_device_of
 from minigrad.distributed.world import World, joined
 from minigrad.graph import TensorBase
 
@@ -181,7 +181,7 @@ def _buckets(arrays: Sequence[Any]) -> Iterator[list[Any]]:
 
 def _finished(flat: Any) -> None:
     """Wait until a GPU has computed an array that MPI is to read."""
-    if is_array(flat) and not isinstance(flat, np.ndarray):
+    if not isinstance(flat, np.ndarray):
         fetch(flat[:1])
 
 
