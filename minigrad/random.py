@@ -13,6 +13,7 @@ offset past them; a dropout mask, too, is a function of the state (`minigrad.mas
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -144,7 +145,8 @@ class Generator:
 
     def normal(self, n: int, *part: int) -> np.ndarray:
         """Draw n standard normal float64 numbers (Box and Muller, 1958; a pair of words each)."""
-        u, v = self.uniform(2 * n, *[2 * i for i in part]).reshape(n, 2).T
+        pairs = self.uniform(2 * n, *[2 * i for i in part]) if part else self.uniform(2 * n)
+        u, v = pairs.reshape(n, 2).T
         return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 
     def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
@@ -165,7 +167,11 @@ class Generator:
         """
         if not 0 <= p <= 1:
             raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
-        n, *part = place(shape)
+        part: Sequence[int] = ()
+        if here.part is None:
+            n = math.prod(shape)
+        else:
+            n, *part = place(shape)
         first, of = part or (0, n)
         state = self._pass(masks.words_of(of))
         if device.type == "cpu":
