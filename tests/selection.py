@@ -1,8 +1,8 @@
 """Which tests there are to choose from, in which order they run, and what is said of the others.
 
 ``-m quick`` runs what is for a first look, with the profile ``quick``, and reads no other file.
-``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. Derivatives are tested
-first, so that ``-x`` shows a wrong one before the properties that follow from it.
+``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. Values of ops
+are tested first and derivatives next, so that ``-x`` shows a wrong one before what follows from it.
 """
 
 from __future__ import annotations
@@ -51,8 +51,10 @@ def _lies_in(path: Path, places: Sequence[str]) -> bool:
 
 
 def _rank(item: pytest.Item) -> int:
-    ops = _lies_in(item.path, ["ops"])
-    return 0 if ops and item.name.startswith("test_derivatives") else 1 if ops else 2
+    """Values come before derivatives, and these before what follows from them."""
+    first = ("test_value", "test_derivatives")
+    in_ops = _lies_in(item.path, ["ops"])
+    return next((i for i, name in enumerate(first) if in_ops and item.name.startswith(name)), 2)
 
 
 # ------------------------------------------------------------------------- what is left out
