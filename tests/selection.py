@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -55,6 +56,18 @@ def _rank(item: pytest.Item) -> int:
     first = ("test_value", "test_derivatives")
     in_ops = _lies_in(item.path, ["ops"])
     return next((i for i, name in enumerate(first) if in_ops and item.name.startswith(name)), 2)
+
+
+def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
+    """Return what a value is called in a test's name, in words: ``dim=0``, ``shape=(2, 3)``."""
+    if isinstance(val, FunctionType) and val.__name__ == "<lambda>":
+        return " ".join(val.__code__.co_names) or None
+    if isinstance(val, dict) and all(isinstance(key, str) for key in val):
+        text = ", ".join(f"{key}={value}" for key, value in val.items()) or "plain"
+        return text if len(text) <= 40 and " at 0x" not in text else None
+    plain = val is None or isinstance(val, bool | int | float | tuple | list)
+    text = f"{argname}={val}"
+    return text if plain and len(text) <= 40 and " at 0x" not in text else None
 
 
 # ------------------------------------------------------------------------- what is left out
