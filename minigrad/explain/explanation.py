@@ -10,17 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
-from minigrad.device import on_device_of
+from minigrad.creation import ones_like
 from minigrad.explain.page import page_of
 from minigrad.explain.recording import recording
+from minigrad.explain.records import Walk
 from minigrad.explain.text import text_of
 from minigrad.explain.values import look
-from minigrad.explain.walk import Walk, reached
+from minigrad.explain.walk import reached, walk_from
 from minigrad.graph import TensorBase
 from minigrad.nn import Module
 from minigrad.random import Generator, default_generator
+from minigrad.seeds import seeds_of
 from minigrad.utils.files import replacing
 
 MANY = 200  # of a larger graph, only small tensors are shown value by value
@@ -43,7 +43,6 @@ class Explanation:
         self.steps, self.leaves = walk.steps, walk.leaves
         self.kept, self.curve = walk.kept, walk.curve
         self._walk, self._root, self._seed, self._values = walk, root, seed, values
-        del walk.nodes  # and with them the graph
 
     def __repr__(self) -> str:
         return text_of(self._walk, self._root, self._seed, self._values)
@@ -157,19 +156,17 @@ def explain(
             "the tensor does not require grad and does not have a grad_fn: there is no walk to "
             "explain. Was it computed in no_grad(), or from leaves without requires_grad=True?"
         )
-    if gradient is not None and gradient.shape != what.shape:
-        raise RuntimeError(
-            f"the gradient has a shape of {gradient.shape} and the tensor has a shape of "
-            f"{what.shape}: they must be the same"
-        )
-    with on_device_of(what.array):
-        g = np.ones_like(what.array) if gradient is None else gradient.array
+    if gradient is not None:
+        seed = "the gradient given"
+    elif what.array.size == 1:
+        seed = "1"
+    else:
+        seed, gradient = "ones, as of its sum", ones_like(what)
+    ((start, g),) = seeds_of(what, gradient, create_graph=False)
     known |= {id(leaf): name for name, leaf in (names or {}).items()}
-    cells = 1024 if len(reached(what.grad_fn or what)[0]) <= MANY else 64
+    few = len(reached(start)[0]) <= MANY
     states = [generator.get_state() for generator in (default_generator, *generators) if generator]
-    walk = Walk(what, g, known, lambda value: look(value, cells), states)
-    seed = "1" if what.array.size == 1 and gradient is None else ""
-    seed = seed or ("ones, as of its sum" if gradient is None else "the gradient given")
+    walk = walk_from(what, g, known, lambda value: look(value, 1024 if few else 64), states)
     return Explanation(walk, f"{root} {what.shape} {what.dtype}", seed, values)
 
 

@@ -15,7 +15,11 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
+from minigrad.explain.noted import Noted
+
 UNKNOWN = "... (its source is not at hand)"
+
+_known: Noted[str] = Noted()  # of lambdas' code
 
 
 def formula_text(formula: Callable[..., Any]) -> str:
@@ -38,7 +42,9 @@ def formula_text(formula: Callable[..., Any]) -> str:
         return getattr(formula, "__name__", None) or type(formula).__name__
     parameters = ", ".join(code.co_varnames[: code.co_argcount])
     if code.co_name == "<lambda>":
-        return lambda_text(code) or f"lambda {parameters}: {UNKNOWN}"
+        if _known.of(code) is None and (text := lambda_text(code)):
+            _known.note(code, text)
+        return _known.of(code) or f"lambda {parameters}: {UNKNOWN}"
     first, _, _ = (inspect.getdoc(formula) or "").partition("\n")
     text = f"{code.co_name}({parameters})"
     between = "  # " if len(text) + len(first) < 88 else "\n  # "

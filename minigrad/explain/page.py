@@ -13,9 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from minigrad.explain.records import Piece, Step
+from minigrad.explain.records import Piece, Step, Walk
 from minigrad.explain.values import Picture, Seen
-from minigrad.explain.walk import Walk
 
 SCRIPTS = ("layout.js", "cells.js", "drawing.js", "card.js", "player.js")
 

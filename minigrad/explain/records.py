@@ -1,4 +1,4 @@
-"""The walk as data: visits, what each sends on, and the leaves."""
+"""The walk as data: visits, what each sends on, and the leaves. None holds a tensor or a node."""
 
 from __future__ import annotations
 
@@ -107,3 +107,26 @@ class Leaf:
     grad: Seen = None
     hooks: int = 0
     adds: bool = False
+
+
+@dataclass
+class Walk:
+    """A walk from a tensor back to its leaves.
+
+    Attributes:
+        steps: the visits, in their order.
+        leaves: the leaves, in the order in which the graph names them.
+        kept, own: the bytes that the graph keeps: but for the leaves' own memory, and of that.
+        curve: the former after each op was run, then after each visit.
+    """
+
+    steps: list[Step]
+    leaves: list[Leaf]
+    kept: int
+    own: int
+    curve: list[int]
+
+    @property
+    def stop(self) -> str | None:
+        """Why the walk would stop before its end, if it would."""
+        return next((step.stop for step in self.steps if step.stop), None)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minigrad.explain.records import Leaf, Piece, Read, Step
+from minigrad.explain.records import Leaf, Piece, Read, Step, Walk
 from minigrad.explain.values import short, size_text
-from minigrad.explain.walk import Walk
 
 
 def text_of(walk: Walk, root: str, seed: str, values: bool) -> str:

@@ -18,7 +18,7 @@ from minigrad.explain.draws import draw_of
 from minigrad.explain.formulas import formula_text
 from minigrad.explain.memory import Ledger, arrays_in
 from minigrad.explain.recording import notes, parameter_names
-from minigrad.explain.records import Leaf, Piece, Read, Step
+from minigrad.explain.records import Leaf, Piece, Read, Step, Walk
 from minigrad.explain.values import Seen
 from minigrad.grad_mode import no_grad
 from minigrad.graph import Node, TensorBase
@@ -28,8 +28,14 @@ Place = Node | TensorBase
 State = tuple[int, int, int]
 
 
-class Walk:
-    """A walk from a tensor back to its leaves.
+def walk_from(
+    root: TensorBase,
+    gradient: Any,
+    names: Mapping[int, str],
+    look: Callable[[Any], Seen],
+    states: Sequence[State] = (),
+) -> Walk:
+    """Go through the walk from a tensor back to its leaves, and write it down.
 
     Args:
         root: where it starts.
@@ -37,49 +43,35 @@ class Walk:
         names: of leaves, by their id.
         look: returns what is to be shown of a value.
         states: of the generators that masks may come from.
-
-    Attributes:
-        steps: the visits, in their order.
-        leaves: the leaves, in the order in which the graph names them.
-        kept, own: the bytes that the graph keeps, but for the leaves' own memory; and of that.
-        curve: the former after each op was run, then after each visit.
     """
+    walker = _Walker(root, names, look, states)
+    walker.go(root.grad_fn or root, gradient)
+    numbers, ledger = range(1, len(walker.nodes) + 1), walker.ledger
+    curve = ledger.curve(reversed(numbers), numbers)
+    kept, own = ledger.total(own=False), ledger.total(own=True)
+    return Walk(walker.steps, walker.leaves, kept, own, curve)
 
+
+class _Walker:
     def __init__(
         self,
         root: TensorBase,
-        gradient: Any,
         names: Mapping[int, str],
         look: Callable[[Any], Seen],
-        states: Sequence[State] = (),
+        states: Sequence[State],
     ) -> None:
         self._look, self._states = look, states
-        start: Place = root.grad_fn or root
-        self.nodes, leaves = reached(start)
+        self.nodes, self._ends = reached(root.grad_fn or root)
         self._number: dict[Node, int] = {node: i for i, node in enumerate(self.nodes, 1)}
-        self._name: dict[TensorBase, str] = {}
         taken = set(names.values())
-        free = (name for i in range(len(leaves)) if (name := f"leaf{i}") not in taken)
-        for leaf in leaves:
+        free = (name for i in range(len(self._ends)) if (name := f"leaf{i}") not in taken)
+        self._name: dict[TensorBase, str] = {}
+        for leaf in self._ends:
             self._name[leaf] = names.get(id(leaf)) or parameter_names.of(leaf) or next(free)
-        self.leaves = [self._leaf(leaf) for leaf in leaves]
-        self._ledger = self._count(leaves)
+        self.leaves = [self._leaf(leaf) for leaf in self._ends]
+        self.ledger = self._count()
         self.steps = [self._step(node) for node in self.nodes]
-        self.kept, self.own = self._ledger.total(own=False), self._ledger.total(own=True)
-        self.curve = self._curve()
         self._find_values(root)
-        grads: dict[Place, Any] = {start: gradient}
-        with no_grad(), np.errstate(all="ignore"), on_device_of(gradient):
-            for node, step in zip(self.nodes, self.steps, strict=True):
-                try:
-                    self._visit(node, step, grads)
-                except Exception as error:  # a formula is anybody's code
-                    step.stop = f"{type(error).__name__}: {error}"
-                    break
-        self.stop = next((step.stop for step in self.steps if step.stop), None)
-        for leaf, of_leaf in zip(leaves, self.leaves, strict=True):
-            if leaf in grads:
-                of_leaf.grad = look(grads[leaf])
 
     def _leaf(self, leaf: TensorBase) -> Leaf:
         return Leaf(
@@ -89,8 +81,8 @@ class Walk:
 
     # ------------------------------------------------------------------ what stands before it
 
-    def _count(self, leaves: Sequence[TensorBase]) -> Ledger:
-        ledger = Ledger(leaf.array for leaf in leaves)
+    def _count(self) -> Ledger:
+        ledger = Ledger(leaf.array for leaf in self._ends)
         for node in self.nodes:
             for value in (_saved(node) or {}).values():
                 for array in arrays_in(value):
@@ -118,7 +110,7 @@ class Walk:
     def _read(self, number: int, name: str, saved: Mapping[str, Any] | None) -> Read:
         if saved is None:
             return Read(name, "freed, or changed in place since", 0, False, [])
-        value, ledger = saved[name], self._ledger
+        value, ledger = saved[name], self.ledger
         arrays = list(arrays_in(value))
         others = {other for array in arrays for other in ledger.others(number, array)}
         own = bool(arrays) and all(map(ledger.is_own, arrays))
@@ -126,10 +118,6 @@ class Walk:
 
     def _target(self, source: Place) -> int | str:
         return self._number[source] if isinstance(source, Node) else self._name[source]
-
-    def _curve(self) -> list[int]:
-        numbers = [*self._number.values()]
-        return self._ledger.curve(reversed(numbers), numbers)
 
     def _find_values(self, root: TensorBase) -> None:
         """Show the results that were not recorded where somebody keeps them."""
@@ -146,6 +134,19 @@ class Walk:
                 step.value = self._look(known[node])
 
     # ------------------------------------------------------------------ the walk itself
+
+    def go(self, start: Place, gradient: Any) -> None:
+        """Let the gradient flow from ``start`` to the leaves."""
+        grads: dict[Place, Any] = {start: gradient}
+        with no_grad(), np.errstate(all="ignore"), on_device_of(gradient):
+            for node, step in zip(self.nodes, self.steps, strict=True):
+                try:
+                    self._visit(node, step, grads)
+                except Exception as error:  # a formula is anybody's code
+                    step.stop = f"{type(error).__name__}: {error}"
+                    return
+        for leaf, of_leaf in zip(self._ends, self.leaves, strict=True):
+            of_leaf.grad = self._look(grads[leaf])
 
     def _visit(self, node: Node, step: Step, grads: dict[Place, Any]) -> None:
         g = np.asarray(g) if isinstance(g := grads.pop(node), np.generic) else g

@@ -96,9 +96,11 @@ function draw() {
   }
   drawnEdges = [...edges.values()];
   layout([...boxes.values()], drawnEdges);
-  const world = shape("g");
-  world.append(...groupBoxes(), ...drawnEdges.map(drawEdge), ...[...boxes.values()].map(drawBox));
-  $("graph").replaceChildren(world);
+  drawnEdges.forEach(drawEdge);
+  boxes.forEach(drawBox);
+  const layers = [shape("g", {}, ...groupBoxes()), shape("g"), shape("g")];
+  $("graph").replaceChildren(shape("g", {}, ...layers));
+  look();
 }
 
 function drawBox(box) {
@@ -128,7 +130,6 @@ function drawBox(box) {
     tabindex: -1, "aria-label": label, "data-id": box.id,
   }, ...children);
   box.classes = "";
-  return box.made;
 }
 
 function drawEdge(edge) {
@@ -140,9 +141,13 @@ function drawEdge(edge) {
   const [x, y] = edge.points.at(-1);
   const many = edge.pieces.length > 1
     ? shape("text", { x: x + 6, y: y - 6 }, `×${edge.pieces.length}`) : null;
-  edge.made = shape("g", { class: "edge" }, shape("path", { d }), many);
+  const source = boxes.get(edge.from).members[0].title;
+  const cut = edge.cut
+    ? shape("text", { x, y: y - 26, "text-anchor": "middle" }, fit(source, 7)) : null;
+  edge.made = shape("g", { class: "edge" }, shape("path", { d }), many, cut);
   edge.classes = "edge";
-  return edge.made;
+  const [xs, ys] = [edge.points.map((p) => p[0]), edge.points.map((p) => p[1])];
+  edge.extent = [Math.min(...xs) - 20, Math.min(...ys) - 40, Math.max(...xs) + 20, Math.max(...ys)];
 }
 
 /** A frame with a handle around each group that is not folded; frames hold the frames inside. */
@@ -185,7 +190,24 @@ const view = { x: 0, y: 0, scale: 1 };
 
 function look() {
   const world = $("graph").firstChild;
-  if (world) world.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
+  if (!world) return;
+  world.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
+  const stage = $("stage").getBoundingClientRect();
+  const sight = [-view.x, -view.y, stage.width - view.x, stage.height - view.y];
+  const [left, top, right, bottom] = sight.map((n) => n / view.scale);
+  const [, edges, nodes] = world.children;
+  const show = (thing, layer, a, b, c, d) => { // only what is in sight is in the document
+    const inSight = c >= left && a <= right && d >= top && b <= bottom;
+    if (inSight === thing.inSight) return;
+    if (inSight) layer.append(thing.made);
+    else thing.made.remove();
+    thing.inSight = inSight;
+  };
+  const half = BOX.width / 2 + 10;
+  for (const b of boxes.values()) {
+    show(b, nodes, b.x - half, b.y - 10, b.x + half, b.y + BOX.height + 10);
+  }
+  for (const edge of drawnEdges) show(edge, edges, ...edge.extent);
 }
 
 /** Show the whole graph; of one that would be too small to read, the part around a box. */

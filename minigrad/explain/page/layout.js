@@ -25,34 +25,45 @@ function layout(boxes, edges) {
     const middle = edge.bends.map((bend) => [bend.x, bend.y + BOX.height / 2]);
     edge.points = [[a.x, a.y + BOX.height], ...middle, [b.x, b.y]];
   }
+  const cuts = new Map(); // by box: how many ends of cut edges it has so far
+  for (const edge of edges.filter((e) => e.cut)) {
+    const b = of.get(edge.to);
+    const x = b.x + 34 - 42 * (cuts.get(b) ?? 0);
+    cuts.set(b, (cuts.get(b) ?? 0) + 1);
+    edge.points = [[x, b.y - 22], [x, b.y]];
+  }
 }
 
-/** The longest way from above gives an op's layer; a leaf stands just above its first user. */
+/** The longest way down to the result gives the layer: a box stands just above its first user. */
 function assignLayers(boxes) {
-  const left = new Map(boxes.map((box) => [box, box.above.length]));
-  const ready = boxes.filter((box) => !box.above.length);
-  for (const box of ready) box.layer = 0;
+  const left = new Map(boxes.map((box) => [box, box.below.length]));
+  const ready = boxes.filter((box) => !box.below.length);
+  for (const box of ready) box.height = 0;
+  let most = 0;
   for (const box of ready) { // it grows while it is read
-    for (const next of box.below) {
-      next.layer = Math.max(next.layer ?? 0, box.layer + 1);
+    most = Math.max(most, box.height);
+    for (const next of box.above) {
+      next.height = Math.max(next.height ?? 0, box.height + 1);
       left.set(next, left.get(next) - 1);
       if (left.get(next) === 0) ready.push(next);
     }
   }
-  for (const box of boxes) {
-    if (!box.above.length && box.below.length) {
-      box.layer = Math.min(...box.below.map((next) => next.layer)) - 1;
-    }
-  }
+  for (const box of boxes) box.layer = most - box.height;
 }
 
-/** A long edge gets a bend in each layer that it passes, so that it runs beside boxes. */
+/** A long edge gets a bend in each layer that it passes, so that it runs beside boxes. A very long
+ * one (a parameter that is used again and again) is cut: its end is drawn, with the name. */
 function addBends(edges, of, put) {
   const bends = [];
   for (const edge of edges) {
     const [a, b] = [of.get(edge.from), of.get(edge.to)];
     edge.bends = [];
-    if (b.layer - a.layer - 1 > BOX.longest) continue;
+    edge.cut = b.layer - a.layer > BOX.longest;
+    if (edge.cut) {
+      a.below = a.below.filter((n) => n !== b);
+      b.above = b.above.filter((n) => n !== a);
+      continue;
+    }
     let last = a;
     for (let layer = a.layer + 1; layer < b.layer; layer++) {
       const bend = { layer, width: 8, group: common(a.group, b.group), above: [last], below: [] };

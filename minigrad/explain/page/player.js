@@ -123,7 +123,9 @@ function fold(key) {
   if (key === "all") {
     const any = folded.size;
     folded.clear();
-    if (!any) for (const [name, path] of groups) if (path.length > 1 || groups.size === 1) folded.add(name);
+    const paths = [...groups.values()];
+    const depth = paths.filter((path) => path.length === 1).length === 1 && paths.length > 1 ? 2 : 1;
+    for (const [name, path] of any ? [] : groups) if (path.length === depth) folded.add(name);
   } else if (!folded.delete(key)) {
     folded.add(key);
   }
