@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import os
 import sys
 from collections.abc import Mapping
@@ -174,7 +175,7 @@ def _variables(frame: FrameType) -> tuple[dict[int, str], list[Generator]]:
     """Return the names of leaves, by their id, and the generators among a caller's variables."""
     names: dict[int, str] = {}
     generators = []
-    for name, value in {**frame.f_globals, **frame.f_locals}.items():
+    for name, value in {**frame.f_globals, **_locals(frame)}.items():
         if name.startswith("_"):
             continue
         if isinstance(value, Module):
@@ -185,3 +186,13 @@ def _variables(frame: FrameType) -> tuple[dict[int, str], list[Generator]]:
         elif isinstance(value, Generator):
             generators.append(value)
     return names, generators
+
+
+def _locals(frame: FrameType) -> dict[str, Any]:
+    """Return a function's local variables, and leave no second reference to their values behind."""
+    variables = frame.f_locals
+    found = dict(variables)
+    in_function = frame.f_code.co_flags & inspect.CO_OPTIMIZED
+    if sys.version_info < (3, 13) and in_function and sys.getrefcount(variables) == 3:
+        variables.clear()  # a snapshot that the frame would keep, and nobody else has
+    return found

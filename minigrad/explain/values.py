@@ -47,7 +47,7 @@ def look(value: Any, cells: int = SIDE * SIDE) -> Seen:
     if not (hasattr(value, "dtype") and hasattr(value, "nbytes")):
         text = repr(value)
         return text if len(text) <= 60 else text[:57] + "..."
-    values = np.asarray(move(value, "cpu") if hasattr(value, "device") else value)
+    values = np.asarray(value if isinstance(value, np.generic) else move(value, "cpu"))
     rows = _as_rows(values) if values.size <= cells else None
     if rows is not None:
         return Picture(values.shape, str(values.dtype), rows)

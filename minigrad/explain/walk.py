@@ -140,10 +140,8 @@ class _Walker:
         grads: dict[Place, Any] = {start: gradient}
         with no_grad(), np.errstate(all="ignore"), on_device_of(gradient):
             for node, step in zip(self.nodes, self.steps, strict=True):
-                try:
-                    self._visit(node, step, grads)
-                except Exception as error:  # a formula is anybody's code
-                    step.stop = f"{type(error).__name__}: {error}"
+                self._visit(node, step, grads)
+                if step.stop:
                     return
         for leaf, of_leaf in zip(self._ends, self.leaves, strict=True):
             of_leaf.grad = self._look(grads[leaf])
@@ -153,27 +151,36 @@ class _Walker:
         step.seen = self._look(g)
         if gpus.several:
             use_device_of(g)
-        saved = node.saved
         for piece, (_, derivative, source) in zip(step.pieces, entries(node), strict=True):
-            part = derivative.formula(g, *map(saved.get, derivative.names))
             like = source if isinstance(source, Node) else source.array
-            piece.shape, piece.dtype = part.shape, str(part.dtype)
-            if part.shape != like.shape:
-                part = unbroadcast(part, like.shape)
-                if part.shape != like.shape:
-                    raise RuntimeError(
-                        f"{node.name()} returned a gradient of shape {piece.shape} for an argument "
-                        f"of shape {like.shape}"
-                    )
-                piece.summed = like.shape
-            if part.dtype != like.dtype:
-                part, piece.cast = part.astype(like.dtype), str(like.dtype)
+            try:
+                part = derivative.formula(g, *map(node.saved.get, derivative.names))
+                piece.shape, piece.dtype = part.shape, str(part.dtype)
+                part = _fitted(part, like, node)
+            except Exception as error:  # a formula is anybody's code
+                step.stop = f"{type(error).__name__}: {error}"
+                return
+            piece.summed = None if piece.shape == like.shape else like.shape
+            piece.cast = None if piece.dtype == like.dtype else str(like.dtype)
             piece.seen = self._look(part)
             if source in grads:
                 piece.added = True
                 part = grads[source] + part
                 piece.total = self._look(part)
             grads[source] = part
+
+
+def _fitted(part: Any, like: Any, node: Node) -> Any:
+    """Return what a formula returned in the shape and dtype of what it is the gradient of."""
+    if part.shape != like.shape:
+        fitted = unbroadcast(part, like.shape)
+        if fitted.shape != like.shape:
+            raise RuntimeError(
+                f"{node.name()} returned a gradient of shape {part.shape} for an argument of shape "
+                f"{like.shape}"
+            )
+        part = fitted
+    return part if part.dtype == like.dtype else part.astype(like.dtype)
 
 
 def reached(start: Place) -> tuple[list[Node], list[TensorBase]]:
