@@ -214,7 +214,7 @@ const step = (by) => {
 };
 const keys = {
   ArrowRight: () => step(1), ArrowLeft: () => step(-1), Home: () => step(-t), End: () => step(END),
-  "+": () => changeSpeed(1), "-": () => changeSpeed(-1), "/": () => $("search").focus(),
+  "+": () => changeSpeed(1), "-": () => changeSpeed(-1), "0": () => fitAll(), "/": () => $("search").focus(),
 };
 
 function tip(event) {
