@@ -24,12 +24,16 @@ function readText(read) {
   return `${read.name}, kept: ${bytesText(read.nbytes)}${read.own ? " of a leaf" : others}`;
 }
 
-function about(step) {
-  const parts = [element("h2", {}, `${step.number}. ${step.op}`),
-    paragraph(`${shapeText(step.shape)} ${step.dtype}`, "note")];
-  if (step.where) parts.push(paragraph(`made at ${step.where}`, "note"));
-  if (step.calls.length) parts.push(paragraph(`in ${step.calls.join(" › ")}`, "note"));
-  return parts;
+function heading(title, of) {
+  return element("h2", {}, title, element("span", { class: "scale" }, ` ${shapeText(of.shape)} ${of.dtype}`));
+}
+
+/** Where an op comes from, as far as it was recorded. */
+function origin(step) {
+  return [
+    step.where ? paragraph(`made at ${step.where}`, "note") : null,
+    step.calls.length ? paragraph(`in ${step.calls.join(" › ")}`, "note") : null,
+  ].filter(Boolean);
 }
 
 function resultOf(step) {
@@ -39,7 +43,7 @@ function resultOf(step) {
 
 /** A visit of the walk: the gradient that came, and what each entry makes of it. */
 function visitCard(step) {
-  const parts = [...about(step)];
+  const parts = [heading(`${step.number}. ${step.op}`, step)];
   if (step.stop) parts.push(paragraph(`The walk would stop here. ${step.stop}`, "stop"));
   if (step.hooks) parts.push(paragraph(`${step.hooks} hook(s) will see g first, and may replace it (not run here).`, "note"));
   if (step.g !== null) parts.push(seen("g", step.g));
@@ -57,6 +61,7 @@ function visitCard(step) {
     parts.push(seen(wayText(piece), piece.seen));
     if (piece.added) parts.push(seen("the sum so far", piece.total));
   }
+  parts.push(...origin(step));
   return parts;
 }
 
@@ -64,18 +69,19 @@ function visitCard(step) {
 function runCard(step) {
   const kept = new Map();
   for (const piece of step.pieces) for (const read of piece.reads) if (read.nbytes) kept.set(read.name, read);
-  const parts = [...about(step), resultOf(step)];
+  const parts = [heading(`${step.number}. ${step.op}`, step), resultOf(step)];
   if (!kept.size) parts.push(paragraph("Nothing is kept in memory for its derivative."));
   for (const read of kept.values()) {
     parts.push(seen(readText(read), read.seen));
     if (step.draws[read.name]) parts.push(paragraph(step.draws[read.name], "note"));
   }
+  parts.push(...origin(step));
   return parts;
 }
 
 function leafCard(place, t) {
   const leaf = place.of;
-  const parts = [element("h2", {}, leaf.name), paragraph(`a leaf, ${shapeText(leaf.shape)} ${leaf.dtype}`, "note")];
+  const parts = [heading(leaf.name, leaf), paragraph("a leaf", "note")];
   if (leaf.hooks) parts.push(paragraph(`${leaf.hooks} hook(s) will see its gradient (not run here).`, "note"));
   if (leaf.adds) parts.push(paragraph("It has a grad already: backward would add this one to it.", "note"));
   parts.push(seen("value", leaf.value));

@@ -76,7 +76,7 @@ function table(rows, low, high) {
 
 function heatMap(rows, low, high, caption, scale) {
   const columns = Math.max(...rows.map((row) => row.length));
-  const size = Math.max(7, Math.min(18, Math.floor(260 / columns)));
+  const size = Math.max(7, Math.min(18, Math.floor(260 / columns), Math.floor(260 / rows.length)));
   const canvas = element("canvas", {
     width: columns * size, height: rows.length * size, role: "img", "aria-label": `Heat map, ${caption}`,
   });

@@ -108,7 +108,8 @@ function drawBox(box) {
   const only = box.members.length === 1 && box.id === box.members[0].id ? box.members[0] : null;
   const title = only ? only.title : box.id.slice(6).split("\n").at(-1);
   const ops = box.members.filter((place) => !place.leaf).length;
-  const small = only ? shapeText(only.of.shape) : `${ops} ops, folded`;
+  const many = ops === 1 ? "1 op" : `${ops} ops`;
+  const small = only ? shapeText(only.of.shape) : `${many}, folded`;
   const children = [
     shape("rect", { class: "box", width, height, rx: box.leaf ? 0 : 9 }),
     box.leaf ? shape("rect", { class: "side", width: 5, height }) : null,
@@ -124,7 +125,7 @@ function drawBox(box) {
   ];
   const label = only
     ? `${only.leaf ? "leaf" : "op"} ${title}, shape ${shapeText(only.of.shape)}`
-    : `${title}, ${ops} ops, folded`;
+    : `${title}, ${many}, folded`;
   box.made = shape("g", {
     class: "node", transform: `translate(${box.x - width / 2} ${box.y})`, role: "button",
     tabindex: -1, "aria-label": label, "data-id": box.id,
@@ -213,9 +214,7 @@ function look() {
 /** Show the whole graph; of one that would be too small to read, the part around a box. */
 function fitAll(around) {
   const stage = $("stage").getBoundingClientRect();
-  const all = [...boxes.values()];
-  const [left, right] = [Math.min(...all.map((b) => b.x)) - 95, Math.max(...all.map((b) => b.x)) + 95];
-  const [top, bottom] = [-20 - BOX.gapY, Math.max(...all.map((b) => b.y)) + BOX.height + 30];
+  const [left, top, right, bottom] = extent();
   const whole = Math.min(stage.width / (right - left), stage.height / (bottom - top), 1.25);
   view.scale = around ? Math.max(whole, 0.6) : whole;
   view.x = stage.width / 2 - ((left + right) / 2) * view.scale;
@@ -224,14 +223,30 @@ function fitAll(around) {
   if (around && view.scale > whole) reveal(around, true);
 }
 
+/** Where the drawing begins and ends, with the frames around it. */
+function extent() {
+  const all = [...boxes.values()];
+  const xs = all.map((box) => box.x);
+  const side = BOX.width / 2 + BOX.gapY / 2;
+  const low = Math.max(...all.map((box) => box.y)) + BOX.height;
+  return [Math.min(...xs) - side, -BOX.gapY, Math.max(...xs) + side, low + BOX.gapY / 2];
+}
+
+/** A shift that shows no more emptiness than it has to. */
+function within(shift, size, low, high) {
+  if ((high - low) * view.scale <= size) return size / 2 - ((low + high) / 2) * view.scale;
+  return Math.min(-low * view.scale, Math.max(size - high * view.scale, shift));
+}
+
 /** Move a box into sight. */
 function reveal(box, centre) {
   const stage = $("stage").getBoundingClientRect();
   const [x, y] = [box.x * view.scale + view.x, (box.y + BOX.height / 2) * view.scale + view.y];
   const [mx, my] = [Math.min(110, stage.width / 3), Math.min(80, stage.height / 3)];
   if (!centre && x > mx && x < stage.width - mx && y > my && y < stage.height - my) return;
-  view.x += stage.width / 2 - x;
-  view.y += stage.height / 2 - y;
+  const [left, top, right, bottom] = extent();
+  view.x = within(view.x + stage.width / 2 - x, stage.width, left, right);
+  view.y = within(view.y + stage.height / 2 - y, stage.height, top, bottom);
   look();
 }
 

@@ -36,19 +36,28 @@ function layout(boxes, edges) {
 
 /** The longest way down to the result gives the layer: a box stands just above its first user. */
 function assignLayers(boxes) {
-  const left = new Map(boxes.map((box) => [box, box.below.length]));
-  const ready = boxes.filter((box) => !box.below.length);
+  const leading = new Map(boxes.map((box) => [box, [...box.above, ...comingBefore(box)]]));
+  const left = new Map(boxes.map((box) => [box, 0]));
+  for (const above of leading.values()) for (const box of above) left.set(box, left.get(box) + 1);
+  const ready = boxes.filter((box) => !left.get(box));
   for (const box of ready) box.height = 0;
   let most = 0;
   for (const box of ready) { // it grows while it is read
     most = Math.max(most, box.height);
-    for (const next of box.above) {
+    for (const next of leading.get(box)) {
       next.height = Math.max(next.height ?? 0, box.height + 1);
       left.set(next, left.get(next) - 1);
       if (left.get(next) === 0) ready.push(next);
     }
   }
   for (const box of boxes) box.layer = most - box.height;
+}
+
+/** What a group's leaf stands below: all that flows into its group, so that frames keep apart. */
+function comingBefore(leaf) {
+  if (!leaf.leaf || !leaf.group.length) return [];
+  const outside = (box) => !box.leaf && common(box.group, leaf.group).length < leaf.group.length;
+  return [...new Set(leaf.below.flatMap((user) => user.above).filter(outside))];
 }
 
 /** A long edge gets a bend in each layer that it passes, so that it runs beside boxes. A very long

@@ -65,8 +65,8 @@ function lineOf(box) {
   const [place] = box.members;
   const g = gradientAt(place, t);
   if (g !== null && typeof g === "object") {
-    const few = g.rows?.length === 1 && g.rows[0].length <= 2;
-    return few ? `g = ${g.rows[0].map(numberText).join(", ")}` : `g ${shapeText(g.shape)}`;
+    const single = g.rows?.length === 1 && g.rows[0].length === 1;
+    return single ? `g = ${numberText(g.rows[0][0])}` : `g ${shapeText(g.shape)}`;
   }
   return "";
 }
