@@ -36,7 +36,7 @@ from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin
 from tests.leaks import guarded
 
-OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
+OPTIONAL = ("torch", "safetensors", "playwright", "matplotlib", "tqdm", "build")
 
 for _name, _examples in {"dev": 20, "ci": 100, "long": 5000}.items():
     settings.register_profile(

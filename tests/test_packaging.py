@@ -20,7 +20,7 @@ import minigrad
 
 PACKAGE = Path(minigrad.__file__).parent
 ROOT = PACKAGE.parent
-OPTIONAL = ["scipy", "matplotlib", "tqdm", "safetensors", "graphviz", "torch", "cupy"]
+OPTIONAL = ["scipy", "matplotlib", "tqdm", "safetensors", "playwright", "torch", "cupy"]
 #: the engine, from the bottom up: what computes derivatives, and knows neither an op nor a tensor
 ENGINE = [
     f"minigrad.{name}"
