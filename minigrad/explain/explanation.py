@@ -24,7 +24,7 @@ from minigrad.random import Generator, default_generator
 from minigrad.seeds import seeds_of
 from minigrad.utils.files import replacing
 
-MANY = 200  # of a larger graph, only small tensors are shown value by value
+MANY = 200  # of more ops the text is shortened, and only tiny tensors are shown value by value
 MOST = 5_000  # ops that a page shows
 
 
@@ -46,6 +46,11 @@ class Explanation:
         self._walk, self._root, self._seed, self._values = walk, root, seed, values
 
     def __repr__(self) -> str:
+        return text_of(self._walk, self._root, self._seed, self._values, most=MANY)
+
+    @property
+    def text(self) -> str:
+        """All of the text; printed, more than 200 ops are shortened to the first and the last."""
         return text_of(self._walk, self._root, self._seed, self._values)
 
     @property
@@ -59,7 +64,7 @@ class Explanation:
         if n > MOST:
             raise ValueError(
                 f"a page shows at most {MOST:,} ops, and this graph has {n:,}. Explain a part of "
-                "it (one layer, fewer time steps, a result on the way), or print(explain(y))"
+                "it (one layer, fewer time steps, a result on the way), or print(explain(y).text)"
             )
         return page_of(self._walk, self._root)
 
@@ -75,7 +80,7 @@ class Explanation:
         suffix = Path(path).suffix
         if suffix not in (".html", ".txt"):
             raise ValueError(f"an explanation is saved as .html or .txt, got {suffix!r} ({path})")
-        data = self.html if suffix == ".html" else f"{self}\n"
+        data = self.html if suffix == ".html" else f"{self.text}\n"
         with replacing(path) as temporary:
             temporary.write_bytes(data.encode())
 

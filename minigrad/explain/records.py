@@ -14,7 +14,7 @@ class Read:
 
     Attributes:
         name: what the formula calls it.
-        seen: what is shown of its value.
+        seen: what is shown of its value; None if that was freed, or changed in place since.
         nbytes: the memory that keeping it keeps; 0 for what is no array.
         own: whether that is a leaf's own memory, which is there anyway.
         others: the numbers of the other nodes that keep the same memory.

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from minigrad.explain.records import Leaf, Piece, Read, Step, Walk
 from minigrad.explain.values import short, size_text
 
+FEW = 10  # visits that are shown at either end, where there are too many to show all
 
-def text_of(walk: Walk, root: str, seed: str, values: bool) -> str:
+
+def text_of(walk: Walk, root: str, seed: str, values: bool, most: int | None = None) -> str:
     """Return the walk as text.
 
     Args:
@@ -16,6 +18,7 @@ def text_of(walk: Walk, root: str, seed: str, values: bool) -> str:
         root: where it starts, in words.
         seed: which gradient it starts with, in words.
         values: whether to show numbers.
+        most: of more visits than that, only the first and last are shown.
     """
     kept = size_text(walk.kept)
     if walk.own:
@@ -26,7 +29,13 @@ def text_of(walk: Walk, root: str, seed: str, values: bool) -> str:
         f"the graph keeps {kept}.",
     ]
     of = {step.number: step for step in walk.steps}
+    left_out = len(walk.steps) - 2 * FEW if most and len(walk.steps) > most else 0
     for step in walk.steps:
+        if left_out and FEW < step.number <= len(walk.steps) - FEW:
+            if step.number == FEW + 1:
+                lines += ["", f"... {left_out:,} ops are left out here: .text has them all"]
+            if not step.stop:
+                continue
         lines += ["", *_step(step, of, values)]
         if step.stop:
             lines.append(f"   The walk would stop here. {step.stop}")
@@ -55,7 +64,10 @@ def _step(step: Step, of: dict[int, Step], values: bool) -> Iterator[str]:
         yield from (f"   {line}" for line in more)
         reads = [read for read in piece.reads if read.name not in told]
         told.update(read.name for read in piece.reads)
-        if reads:
+        if reads and reads[0].seen is None:
+            names = ", ".join(read.name for read in reads)
+            yield f"      reads {names}: freed, or changed in place since"
+        elif reads:
             yield f"      reads {'; '.join(_read(read, values) for read in reads)}"
         for read in reads:
             if read.name in step.draws:
@@ -70,8 +82,7 @@ def _step(step: Step, of: dict[int, Step], values: bool) -> Iterator[str]:
 
 def _read(read: Read, values: bool) -> str:
     if isinstance(read.seen, str) and not read.nbytes:
-        freed = read.seen.startswith("freed")
-        return f"{read.name}, {read.seen}" if freed else f"{read.name} = {read.seen}"
+        return f"{read.name} = {read.seen}"
     text = f"{read.name} ({size_text(read.nbytes)}"
     if read.own:
         text += " of a leaf"

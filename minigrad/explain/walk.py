@@ -109,7 +109,7 @@ class _Walker:
 
     def _read(self, number: int, name: str, saved: Mapping[str, Any] | None) -> Read:
         if saved is None:
-            return Read(name, "freed, or changed in place since", 0, False, [])
+            return Read(name, None, 0, False, [])
         value, ledger = saved[name], self.ledger
         arrays = list(arrays_in(value))
         others = {other for array in arrays for other in ledger.others(number, array)}

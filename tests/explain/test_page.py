@@ -283,6 +283,20 @@ def test_each_step_shows_the_formula_the_values_and_where_they_go(opened: Any) -
         page.page.keyboard.press("ArrowLeft")
 
 
+def test_single_numbers_are_put_into_the_formula(browser: Any, tmp_path: Path) -> None:
+    x = mg.tensor(-3.0, requires_grad=True)
+    explain((x * 2).exp() * 4, names={"x": x}).save(tmp_path / "walk.html")
+    page = Opened(browser, tmp_path / "walk.html")
+    said = []
+    for _ in range(6):
+        page.page.keyboard.press("ArrowRight")
+        said += page.page.locator(".formula .numbers").all_inner_texts()
+    assert [line.strip() for line in said] == [
+        "1 * 4 = 4", "4 * 0.0024788 = 0.009915", "0.009915 * 2 = 0.01983",
+    ]  # fmt: skip
+    page.page.close()
+
+
 def test_memory_follows_the_curve(opened: Any) -> None:
     page, explanation, _ = opened
     for kept in explanation.curve:

@@ -220,10 +220,12 @@ def test_a_freed_graph_is_explained_up_to_where_the_walk_would_stop() -> None:
     y.backward()
     explanation = explain(y)
     assert [step.stop is None for step in explanation.steps] == [True, False, True, True]
+    assert "reads x_shape, dim, keepdim: freed, or changed in place since" in str(explanation)
     assert "freed by the first backward pass" in str(explanation.steps[1].stop)
     text = str(explanation)
     assert "The walk would stop here. RuntimeError: Trying to backward through the graph" in text
     assert "Not reached: 2 ops." in text
+    assert "reads y: freed, or changed in place since" not in text  # never come to
     assert explanation.leaves[0].grad is None
     assert explanation.kept == 0
 
@@ -355,6 +357,10 @@ def test_a_long_chain_is_explained_without_recursion() -> None:
         y = y + 1
     explanation = explain(y, names={"x": x})
     assert [step.number for step in explanation.steps] == list(range(1, 6001))
+    assert "\n... 5,980 ops are left out here: .text has them all\n\n5991. add" in str(explanation)
+    assert "\n10. add (1,)" in str(explanation)
+    assert "\n11. add (1,)" not in str(explanation)
+    assert explanation.text.count(". add (1,)") == 6000
     with pytest.raises(ValueError, match=r"at most 5,000 ops, and this graph has 6,000.*a part"):
         explanation.save("never.html")
     assert "6,000" in explanation._repr_html_()

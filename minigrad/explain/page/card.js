@@ -18,7 +18,26 @@ function wayText(piece) {
   return summed + cast + (piece.added ? `added to what came to ${goal}` : `to ${goal}`);
 }
 
+/** The formula with numbers for its names, where all are single numbers; null where they are not. */
+function withNumbers(piece, g) {
+  const found = /^lambda ([\w, ]*): ([^]*)$/.exec(piece.formula);
+  if (!found || piece.summed) return null;
+  const number = (value) => {
+    if (typeof value === "string") return value;
+    if (value?.rows?.length !== 1 || value.rows[0].length !== 1) return null;
+    const text = numberText(value.rows[0][0]);
+    return text.startsWith("-") ? `(${text})` : text;
+  };
+  const values = { g: number(g) };
+  for (const read of piece.reads) values[read.name] = number(read.seen);
+  const result = number(piece.seen);
+  if (result === null || Object.values(values).includes(null)) return null;
+  const body = found[2].replace(/(?<![.\w])[A-Za-z_]\w*/g, (name) => values[name] ?? name);
+  return body === result ? null : `${body} = ${result}`;
+}
+
 function readText(read) {
+  if (read.seen === null) return `${read.name}: freed, or changed in place since`;
   if (!read.nbytes) return read.name;
   const others = read.others.length ? `, the same as ${read.others.join(", ")} keeps` : "";
   return `${read.name}, kept: ${bytesText(read.nbytes)}${read.own ? " of a leaf" : others}`;
@@ -50,7 +69,10 @@ function visitCard(step) {
   const told = new Set();
   for (const piece of step.pieces) {
     parts.push(element("h3", {}, `for ${piece.argument}`));
-    parts.push(element("pre", { class: "formula" }, element("code", {}, piece.formula)));
+    const code = element("code", {}, piece.formula);
+    const numbers = piece.seen === null ? null : withNumbers(piece, step.g);
+    if (numbers) code.append(element("span", { class: "numbers" }, `\n${numbers}`));
+    parts.push(element("pre", { class: "formula" }, code));
     for (const read of piece.reads) {
       if (told.has(read.name)) continue;
       told.add(read.name);
