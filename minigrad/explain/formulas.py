@@ -54,23 +54,25 @@ def formula_text(formula: Callable[..., Any]) -> str:
 def lambda_text(code: CodeType) -> str | None:
     """Return a lambda's source text, without the indentation of its file; None if unknown."""
     source = "".join(linecache.getlines(code.co_filename))
+    fitting = [node for node in _lambdas(source) if _fits(node, code)]
     # (first line, last line, first column, column after the last), but for bookkeeping's empty ones
     spans = [p for p in code.co_positions() if None not in p and (p[0], p[2]) != (p[1], p[3])]
-    if not source or not spans:
-        return None
-    start = min((first, column) for first, _, column, _ in spans)
-    end = max((last, column) for _, last, _, column in spans)
-    around = [
-        node
-        for node in _lambdas(source)
-        if _begin(node.body) <= start and end <= _end(node.body) and _fits(node, code)
-    ]
+    if spans:
+        start = min((first, column) for first, _, column, _ in spans)
+        end = max((last, column) for _, last, _, column in spans)
+        around = [n for n in fitting if _begin(n.body) <= start and end <= _end(n.body)]
+    else:  # of a body that is a constant, some versions of Python note no place
+        around = [n for n in fitting if n.lineno == code.co_firstlineno and _is_constant(n, code)]
     if not around:
         return None
     innermost = max(around, key=_begin)  # those around one place are nested: the last to begin
     text = ast.get_source_segment(source, innermost) or ""
     first_line, newline, others = text.partition("\n")
     return first_line + newline + textwrap.dedent(others)
+
+
+def _is_constant(node: ast.Lambda, code: CodeType) -> bool:
+    return isinstance(node.body, ast.Constant) and node.body.value in code.co_consts
 
 
 @functools.lru_cache(maxsize=64)

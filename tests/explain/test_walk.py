@@ -17,6 +17,8 @@ from minigrad.explain import explain, recording
 from minigrad.explain.values import Picture
 from minigrad.explain.walk import reached
 from minigrad.nn import functional as F
+from tests import fake_cupy
+from tests.gpu.definitions import Definitions
 
 
 def rows(array: Any) -> list[Any]:
@@ -349,6 +351,22 @@ def test_every_shape_is_shown(shape: tuple[int, ...]) -> None:
     explanation = explain(x * 2, values=True)
     assert ("no element" in str(explanation)) == (0 in shape)
     explanation.html  # noqa: B018
+
+
+def test_a_walk_on_a_gpu_is_shown_with_its_numbers() -> None:
+    with fake_cupy.installed(Definitions):
+        x = mg.tensor([[1.0, 2.0]], device="cuda", requires_grad=True)
+        b = mg.tensor(3.0, device="cuda", requires_grad=True)
+        with recording():
+            y = F.dropout((x * b).exp().sum(0), 0.5, generator=mg.Generator(1)).sum()
+        explanation = explain(y, values=True)
+        y.backward()
+        gradients = {"x": x.grad, "b": b.grad}
+        for leaf in explanation.leaves:
+            assert shown(leaf.grad) == rows(gradients[leaf.name].cpu())
+        assert explanation.steps[1].draws["keep"].state == (1, 0, 0)
+        assert explanation.kept > 0
+        assert len(explanation.html) > 10_000
 
 
 def test_a_long_chain_is_explained_without_recursion() -> None:
