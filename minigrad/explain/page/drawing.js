@@ -193,6 +193,7 @@ function look() {
   const world = $("graph").firstChild;
   if (!world) return;
   world.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
+  $("graph").classList.toggle("far", view.scale < 0.3); // too small to be read
   const stage = $("stage").getBoundingClientRect();
   const sight = [-view.x, -view.y, stage.width - view.x, stage.height - view.y];
   const [left, top, right, bottom] = sight.map((n) => n / view.scale);
