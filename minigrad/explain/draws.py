@@ -7,6 +7,7 @@ last draws can be made again and compared. What is equal in enough bits is its o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,11 +72,17 @@ def draw_of(mask: Any, scale: Any, states: Sequence[tuple[int, int, int]]) -> Dr
     tried = sum(min(BACK, offset) for _, _, offset in states)
     if tried * (p * p + (1 - p) ** 2) ** bits.size > CHANCE:
         return None
+    start = bits[:BITS].tobytes()
     for seed, stream, offset in states:
         for earlier in range(1, min(BACK, offset) + 1):
             state = seed, stream, offset - earlier
-            if np.array_equal(masks.keep_mask(state, len(bits[:BITS]), p), bits[:BITS]) and (
+            if _first_bits(state, p).startswith(start) and (
                 np.array_equal(masks.keep_mask(state, bits.size, p), bits)
             ):
                 return Draw(state, round(p, 9), bits.size, found=True)
     return None
+
+
+@functools.lru_cache(maxsize=4 * BACK)  # the masks of one net are looked for in the same draws
+def _first_bits(state: tuple[int, int, int], p: float) -> bytes:
+    return masks.keep_mask(state, BITS, p).tobytes()

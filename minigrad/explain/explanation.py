@@ -147,7 +147,7 @@ def explain(
     known, generators = _variables(sys._getframe(1))
     if isinstance(what, Module):
         known |= {id(p): name for name, p in what.named_parameters()}
-        generators += [m.generator for m in what.modules() if hasattr(m, "generator")]
+        generators += _generators_of(what)
         root = f"the result of {type(what).__name__}"
         with recording():
             what = what(*inputs)
@@ -171,7 +171,7 @@ def explain(
     ((start, g),) = seeds_of(what, gradient, create_graph=False)
     known |= {id(leaf): name for name, leaf in (names or {}).items()}
     few = len(reached(start)[0]) <= MANY
-    states = [generator.get_state() for generator in (default_generator, *generators) if generator]
+    states = [generator.get_state() for generator in (default_generator, *generators)]
     walk = walk_from(what, g, known, lambda value: look(value, 1024 if few else 64), states)
     return Explanation(walk, f"{root} {what.shape} {what.dtype}", seed, values)
 
@@ -186,11 +186,17 @@ def _variables(frame: FrameType) -> tuple[dict[int, str], list[Generator]]:
         if isinstance(value, Module):
             for own, parameter in value.named_parameters(prefix=name):
                 names.setdefault(id(parameter), own)
+            generators += _generators_of(value)
         elif isinstance(value, TensorBase):
             names[id(value)] = name
         elif isinstance(value, Generator):
             generators.append(value)
     return names, generators
+
+
+def _generators_of(module: Module) -> list[Generator]:
+    attributes = (value for m in module.modules() for value in vars(m).values())
+    return [value for value in attributes if isinstance(value, Generator)]
 
 
 def _locals(frame: FrameType) -> dict[str, Any]:

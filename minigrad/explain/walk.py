@@ -7,6 +7,8 @@ no hook is run. Where the walk would fail, this one ends, and says why.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -63,11 +65,7 @@ class _Walker:
         self._look, self._states = look, states
         self.nodes, self._ends = reached(root.grad_fn or root)
         self._number: dict[Node, int] = {node: i for i, node in enumerate(self.nodes, 1)}
-        taken = set(names.values())
-        free = (name for i in range(len(self._ends)) if (name := f"leaf{i}") not in taken)
-        self._name: dict[TensorBase, str] = {}
-        for leaf in self._ends:
-            self._name[leaf] = names.get(id(leaf)) or parameter_names.of(leaf) or next(free)
+        self._name = _named(self._ends, names)
         self.leaves = [self._leaf(leaf) for leaf in self._ends]
         self.ledger = self._count()
         self.steps = [self._step(node) for node in self.nodes]
@@ -195,6 +193,20 @@ def reached(start: Place) -> tuple[list[Node], list[TensorBase]]:
     nodes = [place for place in found if isinstance(place, Node)]
     nodes.sort(key=attrgetter("seq"))  # it counts down: the newest first
     return nodes, [place for place in found if not isinstance(place, Node)]
+
+
+def _named(leaves: Sequence[TensorBase], names: Mapping[int, str]) -> dict[TensorBase, str]:
+    """Return a name for each leaf, no two the same: two nets may both have a ``0.weight``."""
+    known = [names.get(id(leaf)) or parameter_names.of(leaf) for leaf in leaves]
+    used = {name for name in known if name}
+    free = (name for i in itertools.count() if (name := f"leaf{i}") not in used)
+    found: dict[TensorBase, str] = {}
+    count: Counter[str] = Counter()
+    for leaf, given in zip(leaves, known, strict=True):
+        name = given or next(free)
+        count[name] += 1
+        found[leaf] = name if count[name] == 1 else f"{name} ({count[name]})"
+    return found
 
 
 def entries(node: Node) -> list[tuple[str, Any, Place]]:

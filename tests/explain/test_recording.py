@@ -85,11 +85,27 @@ def test_leaves_have_the_names_of_the_callers_variables() -> None:
     weight = mg.ones(2, requires_grad=True)
     net = Net()
     y = net(mg.ones(1, 3)) + (weight * mg.ones(2, requires_grad=True)).sum()
-    names = {leaf.name for leaf in explain(y).leaves}
-    assert names == {"weight", "leaf2", "net.cell.inner.weight", "net.cell.inner.bias"} or (
-        "weight" in names and "net.cell.inner.bias" in names
-    )
-    assert "w" in {leaf.name for leaf in explain(y, names={"w": weight}).leaves}
+    own = {"net.cell.inner.weight", "net.cell.inner.bias"}
+    assert {leaf.name for leaf in explain(y).leaves} == {"weight", "leaf0", *own}
+    names = {leaf.name for leaf in explain(y, names={"w": weight}).leaves}
+    assert names == {"w", "leaf0", *own}
+
+
+def two_nets() -> Any:
+    with recording():
+        return nn.Linear(2, 2)(nn.Linear(2, 2)(mg.ones(1, 2))).sum()
+
+
+def test_no_two_leaves_have_the_same_name() -> None:
+    y = two_nets()
+    explanation = explain(y)
+    assert sorted(leaf.name for leaf in explanation.leaves) == [
+        "bias", "bias (2)", "weight", "weight (2)",
+    ]  # fmt: skip
+    targets = [p.target for step in explanation.steps for p in step.pieces]
+    assert sorted(t for t in targets if isinstance(t, str)) == [
+        "bias", "bias (2)", "weight", "weight (2)",
+    ]  # fmt: skip
 
 
 def test_a_mask_is_traced_to_its_seed_stream_and_offset() -> None:
@@ -110,10 +126,11 @@ def test_a_mask_is_traced_to_its_seed_stream_and_offset() -> None:
 
 def test_a_mask_that_was_not_recorded_is_found_by_drawing_again() -> None:
     x = mg.ones(500, requires_grad=True)
-    generator = mg.Generator(11)
+    drop = nn.Dropout(0.3, generator=mg.Generator(11))
+    generator = drop.generator
     mg.rand(100, generator=generator)
     state = generator.get_state()
-    y = F.dropout(x, 0.3, generator=generator)
+    y = drop(x)
     mg.rand(1000, generator=generator)
     (step,) = explain(y).steps
     draw = step.draws["keep"]
