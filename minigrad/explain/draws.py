@@ -18,9 +18,9 @@ from minigrad import masks
 from minigrad.device import move
 from minigrad.explain.memory import owner
 from minigrad.explain.noted import Noted
+from minigrad.philox import philox
 
-BACK = 2000  # so many offsets are tried
-BITS = 64  # of the mask, to begin with
+BACK = 2**17  # so many offsets are tried: 4 million elements drawn
 CHANCE = 1e-9  # of naming a wrong origin
 
 
@@ -72,17 +72,28 @@ def draw_of(mask: Any, scale: Any, states: Sequence[tuple[int, int, int]]) -> Dr
     tried = sum(min(BACK, offset) for _, _, offset in states)
     if tried * (p * p + (1 - p) ** 2) ** bits.size > CHANCE:
         return None
-    start = bits[:BITS].tobytes()
     for seed, stream, offset in states:
-        for earlier in range(1, min(BACK, offset) + 1):
-            state = seed, stream, offset - earlier
-            if _first_bits(state, p).startswith(start) and (
-                np.array_equal(masks.keep_mask(state, bits.size, p), bits)
-            ):
+        n = min(BACK, offset)
+        for i in reversed(_alike(_upper_bits(seed, stream, offset - n, n), bits, p)):
+            state = seed, stream, offset - n + i
+            if np.array_equal(masks.keep_mask(state, bits.size, p), bits):
                 return Draw(state, round(p, 9), bits.size, found=True)
     return None
 
 
-@functools.lru_cache(maxsize=4 * BACK)  # the masks of one net are looked for in the same draws
-def _first_bits(state: tuple[int, int, int], p: float) -> bytes:
-    return masks.keep_mask(state, BITS, p).tobytes()
+def _alike(upper: np.ndarray, bits: np.ndarray, p: float) -> list[int]:
+    """Return the offsets whose upper bits agree with the first of a mask's, see `minigrad.masks`.
+
+    Where they tie with the threshold's, the lower bits decide: either bit agrees.
+    """
+    threshold = round(p * 2**32) >> 24
+    upper, bits = upper[:, : bits.size], bits[: upper.shape[1]]
+    agrees = ((upper > threshold) == bits) | (upper == threshold)
+    return np.flatnonzero(agrees.all(axis=1)).tolist()
+
+
+@functools.lru_cache(maxsize=4)  # the masks of one net are looked for in the same draws
+def _upper_bits(seed: int, stream: int, offset: int, n: int) -> np.ndarray:
+    """Return the upper 8 bits of the first 32 elements of masks drawn at n offsets."""
+    words = philox(seed, stream, offset, 4 * n).astype("<u8", copy=False)
+    return words.view(np.uint8).reshape(n, 32)

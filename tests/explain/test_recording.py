@@ -131,7 +131,7 @@ def test_a_mask_that_was_not_recorded_is_found_by_drawing_again() -> None:
     mg.rand(100, generator=generator)
     state = generator.get_state()
     y = drop(x)
-    mg.rand(1000, generator=generator)
+    mg.rand(1_000_000, generator=generator)
     (step,) = explain(y).steps
     draw = step.draws["keep"]
     assert (draw.state, draw.p, draw.n, draw.found) == (state, 0.3, 500, True)
