@@ -67,7 +67,7 @@ function table(rows, low, high) {
     const finite = typeof v === "number";
     const t = finite ? tone(v, low, high) : 0;
     const style = finite
-      ? `background: rgb(${colour(t)}); color: ${t > 0.5 ? "#000" : "#fff"}`
+      ? `background: rgb(${colour(t)}); color: ${t > 0.45 ? "#000" : "#fff"}`
       : "outline: 1px solid; font-weight: bold";
     return element("td", { style }, numberText(v));
   };
