@@ -38,7 +38,7 @@ from tests import selection
 from tests.failures import WrongError, told
 from tests.leaks import guarded
 
-OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
+OPTIONAL = ("torch", "safetensors", "playwright", "matplotlib", "tqdm", "build")
 
 for _name, _examples in {"quick": 20, "dev": 20, "ci": 100, "long": 5000}.items():
     settings.register_profile(
