@@ -34,6 +34,7 @@ from benchmarks.pairs import OURS, Result, compare, table
 from minigrad.utils.files import replacing
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "gpu.md"
+REPLAYED = f"{OURS}, CUDA graph"
 EAGER, COMPILED, GRAPH, COPY = "PyTorch, eager", "torch.compile", "PyTorch, CUDA graph", "a copy"
 MOVED = 4 + 4 + 1  # bytes for each element: dropout reads and writes a float and moves its mask
 MOVED_AGAIN = 1  # forward, minigrad's mask is written by one kernel and read by the next
@@ -52,12 +53,14 @@ class Scale:
         elements: how many dropout is applied to, and how often in a round.
         rounds: how many count.
         backend: what torch.compile compiles with.
+        graphs: whether minigrad's step takes part as a CUDA graph too.
     """
 
     steps: tuple[tuple[int, int, int], ...] = ((256, 256, 200), (4096, 4096, 10))
     elements: tuple[tuple[int, int], ...] = ((10**6, 200), (10**7, 100), (10**8, 20), (10**9, 5))
     rounds: int = 9
     backend: str = "inductor"
+    graphs: bool = True
 
 
 QUICK = Scale(steps=((256, 256, 50),), elements=((10**6, 50), (10**8, 5)), rounds=3)
@@ -177,8 +180,11 @@ def training_steps(
     """Return everybody's step of training the same network."""
     found: dict[str, Step | None] = {
         OURS: training_step(minigrad, width, batch, p=P, device="cuda"),
-        **dict.fromkeys((EAGER, COMPILED, GRAPH)),
+        **dict.fromkeys((REPLAYED, EAGER, COMPILED, GRAPH)),
     }
+    if scale.graphs:
+        step = training_step(minigrad, width, batch, p=P, device="cuda")
+        found[REPLAYED] = minigrad.cuda.graph(step)
     if rival:
         make = partial(training_step, rival.torch, width, batch, p=P, device=rival.place)
         found[EAGER] = make()

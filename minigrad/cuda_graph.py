@@ -149,7 +149,8 @@ class Graph:
         Raises:
             TypeError: an argument is not a tensor.
             ValueError: it has another shape or dtype than on the first call.
-            RuntimeError: the step does what no graph can; generators are put back.
+            RuntimeError: the step does what no graph can. Generators are put back by a recording
+                that fails; the first call is like any other.
         """
         if now.captured is not None:
             raise RuntimeError("a CUDA graph cannot be made or replayed inside of another one")
@@ -157,10 +158,12 @@ class Graph:
         self._accept(tensors)
         if first:
             try:
-                return self._on_own_stream(self._rehearse)
+                outputs = self._on_own_stream(self._rehearse)
             except BaseException:
                 self._inputs = None
                 raise
+            self._note()
+            return outputs
         for known in self._capture.known.values():
             known.send()
         if self._graph is None:

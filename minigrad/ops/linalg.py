@@ -17,7 +17,13 @@ __all__ = ["bmm", "dot", "linear", "matmul", "mm", "mv"]
 _FLOAT16 = np.dtype(np.float16)
 
 
-def _product_as_it_is(a: Any, b: Any) -> Any:
+@fused(cublas.matmul)
+def _of_others(a: Any, b: Any) -> Any:
+    """Return ``a @ b`` of what is not NumPy's: tensors, or arrays of a GPU."""
+    return a @ b
+
+
+def _product(a: Any, b: Any) -> Any:
     """Return ``a @ b``, of arrays or tensors."""
     try:
         if a.dtype == _FLOAT16 == b.dtype and isinstance(a, np.ndarray):
@@ -27,9 +33,6 @@ def _product_as_it_is(a: Any, b: Any) -> Any:
         if device_of(a) != device_of(b):
             raise
         raise RuntimeError(_mismatch(a.shape, b.shape)) from None
-
-
-_product = fused(cublas.matmul)(_product_as_it_is)
 
 
 @differentiable(
@@ -165,7 +168,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     if weight.ndim == 1 and bias is not None:
         raise RuntimeError("mat2 must be a matrix, got 1-D tensor: a bias needs a weight (1, in)")
-    y = _product_as_it_is(x, weight.T)
+    y = _product(x, weight.T)
     if bias is None:
         return y
     try:

@@ -14,7 +14,7 @@ enum Type { FLOAT = 0, DOUBLE = 1, HALF = 2 };  // as cudaDataType has them
 
 struct Handle {
     cudaStream_t stream = nullptr;
-    int on_device = 0;  // whether alpha, beta and what dot returns are in the device's memory
+    int on_device = 0;  // whether alpha and beta are in the device's memory
     int math = 0;
 };
 
@@ -71,47 +71,6 @@ Status gemm_batched(const char* name, void* handle, int ta, int tb, int m, int n
     });
 }
 
-template <typename T>
-Status dot(const char* name, void* handle, int n, const T* x, int step_x, const T* y, int step_y, T* result) {
-    if (!((Handle*)handle)->on_device) return Status(gpu::not_emulated("cublas dot into the host's memory"));
-    return enqueue(handle, name, {x, y, result}, [=] {
-        T sum = 0;
-        for (int i = 0; i < n; ++i) sum += x[(size_t)i * step_x] * y[(size_t)i * step_y];
-        *result = sum;
-        gpu::mark_written(result);
-        return std::string();
-    });
-}
-
-template <typename T>
-Status gemv(const char* name, void* handle, int transposed, int m, int n, const T* alpha, const T* a, int lda,
-            const T* x, int step_x, const T* beta, T* y, int step_y) {
-    const T by = *alpha, plus = *beta;
-    return enqueue(handle, name, {a, x, y}, [=] {
-        for (int i = 0; i < (transposed ? n : m); ++i) {
-            T sum = 0;
-            for (int l = 0; l < (transposed ? m : n); ++l)
-                sum += a[transposed ? l + (size_t)i * lda : i + (size_t)l * lda] * x[(size_t)l * step_x];
-            T& to = y[(size_t)i * step_y];
-            to = plus == 0 ? by * sum : by * sum + plus * to;
-        }
-        gpu::mark_written(y);
-        return std::string();
-    });
-}
-
-template <typename T>
-Status ger(const char* name, void* handle, int m, int n, const T* alpha, const T* x, int step_x, const T* y,
-           int step_y, T* a, int lda) {
-    const T by = *alpha;
-    return enqueue(handle, name, {x, y, a}, [=] {
-        for (int j = 0; j < n; ++j)
-            for (int i = 0; i < m; ++i) a[i + (size_t)j * lda] += by * x[(size_t)i * step_x] * y[(size_t)j * step_y];
-        gpu::mark_written(a);
-        return std::string();
-    });
-}
-
 }  // namespace
 
 extern "C" {
@@ -139,17 +98,6 @@ int cublasGetMathMode(void* handle, int* mode) { *mode = ((Handle*)handle)->math
                                int lda, const T* const* b, int ldb, const T* beta, T* const* c, int ldc,             \
                                int batch) {                                                                          \
         return gemm_batched<T>(__func__, h, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, batch);            \
-    }                                                                                                                \
-    int cublas##S##dot_v2(void* h, int n, const T* x, int sx, const T* y, int sy, T* result) {                       \
-        return dot<T>(__func__, h, n, x, sx, y, sy, result);                                                         \
-    }                                                                                                                \
-    int cublas##S##gemv_v2(void* h, int t, int m, int n, const T* alpha, const T* a, int lda, const T* x, int sx,    \
-                           const T* beta, T* y, int sy) {                                                            \
-        return gemv<T>(__func__, h, t, m, n, alpha, a, lda, x, sx, beta, y, sy);                                     \
-    }                                                                                                                \
-    int cublas##S##ger_v2(void* h, int m, int n, const T* alpha, const T* x, int sx, const T* y, int sy, T* a,       \
-                          int lda) {                                                                                 \
-        return ger<T>(__func__, h, m, n, alpha, x, sx, y, sy, a, lda);                                               \
     }
 OF_TYPE(S, float, FLOAT)
 OF_TYPE(D, double, DOUBLE)

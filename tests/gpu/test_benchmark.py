@@ -16,7 +16,7 @@ from benchmarks.pairs import Result
 from minigrad import cuda
 from tests.gpu.backend import Backend
 
-SMALL = gpu.Scale(steps=((8, 4, 2), (16, 8, 1)), elements=((1000, 2),), rounds=2)
+SMALL = gpu.Scale(steps=((8, 4, 2), (16, 8, 1)), elements=((1000, 2),), rounds=2, graphs=False)
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,7 +35,8 @@ def test_everything_is_measured_with_pytorch(fake: Backend) -> None:
     assert len(record["steps"]) == len(record["launches"]) == 2
     for step in record["steps"].values():
         times = {name: len(rounds) for name, rounds in step["rounds"].items()}
-        assert times == {gpu.OURS: 2, gpu.EAGER: 2, gpu.COMPILED: 2, gpu.GRAPH: 0}
+        absent = {gpu.REPLAYED: 0, gpu.GRAPH: 0}
+        assert times == {gpu.OURS: 2, gpu.EAGER: 2, gpu.COMPILED: 2, **absent}
     assert len(record["dropout"]) == 2 * len(SMALL.elements)
     for row in record["dropout"]:
         assert set(row["rounds"]) == {gpu.OURS, gpu.EAGER, gpu.COPY}
@@ -47,9 +48,11 @@ def test_everything_is_measured_with_pytorch(fake: Backend) -> None:
 
 
 def test_everything_is_measured_without_pytorch(backend: Backend) -> None:
-    report, record = gpu.measure(SMALL, None)
+    scale = gpu.Scale(**{**vars(SMALL), "graphs": not backend.fake})
+    report, record = gpu.measure(scale, None)
+    there = {gpu.OURS} if backend.fake else {gpu.OURS, gpu.REPLAYED}  # the fake one has no graphs
     for step in record["steps"].values():
-        assert {name for name, rounds in step["rounds"].items() if rounds} == {gpu.OURS}
+        assert {name for name, rounds in step["rounds"].items() if rounds} == there
     assert "not counted" in report
     assert "PyTorch's, eager" not in report
 

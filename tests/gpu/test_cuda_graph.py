@@ -253,6 +253,15 @@ def test_a_label_out_of_range_is_found_with_the_next_thing_read_and_once() -> No
 
 
 @pytest.mark.gpu
+def test_a_label_out_of_range_is_found_in_the_first_call_too() -> None:
+    captured = Training(True)
+    x, y = batch(0)
+    loss = captured.step(x, y - 200)
+    with pytest.raises(IndexError, match=r"Target -\d+ is out of bounds"):
+        loss.item()
+
+
+@pytest.mark.gpu
 def test_an_index_out_of_range_is_found_in_any_replay() -> None:
     rows = minigrad.ones(3, 2, device="cuda")
     step = minigrad.cuda.graph(lambda i: rows[i])
