@@ -140,6 +140,16 @@ def test_the_second_derivative_of_a_norm_does_not_forget_elements_that_are_0() -
     assert minigrad.grad(g[0], x)[0].tolist() == [0.5, 0.0]  # δ/|x| - x xᵀ/|x|³
 
 
+@pytest.mark.parametrize("p", [2, 3, -1])
+def test_where_a_norm_is_0_its_derivatives_are_0_as_in_pytorch(p: float) -> None:
+    for values in [[0.0, 0.0], [0.0, 2.0]] if p < 0 else [[0.0, 0.0]]:
+        example = Example(Case(lambda m, x: m.norm(x, p), st.nothing()), [np.array(values)], {})
+        assert_derivative_is_pytorchs(example, 1)
+        x = minigrad.tensor(values, dtype=minigrad.float64, requires_grad=True)
+        (g,) = minigrad.grad(x.norm(p), x, create_graph=True)
+        assert minigrad.grad(g.sum(), x)[0].tolist() == [0, 0]
+
+
 def test_a_product_of_many_factors_takes_memory_in_proportion() -> None:
     x = minigrad.ones(2**17, requires_grad=True)
     x.prod().backward()
