@@ -3,7 +3,7 @@
     python -m benchmarks                       # all of them, about half an hour
     python -m benchmarks epoch dropout         # some
     python -m benchmarks --quick               # a look, in a few minutes; nothing to quote
-    python -m benchmarks --docs                # put the tables into the pages of docs/ as well
+    python -m benchmarks --docs                # put the tables into docs/performance.md as well
 
 Times are taken in turn, round by round; a figure beside a rival's time is the median over the
 rounds of minigrad's time divided by the rival's, with the quartiles: below 1, minigrad is ahead.
@@ -23,9 +23,7 @@ from benchmarks.surroundings import machine, missing, versions
 from minigrad.utils.files import replacing
 
 NAMES = ("epoch", "before", "dropout", "per_op", "growth", "startup", "checkpoint")
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE = DOCS / "performance.md"
-PAGES = {"checkpoint": DOCS / "checkpoints.md"}  # other pages than that
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,8 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"\n## {name}\n\n{table(results)}", flush=True)
         records[name] = [result.record() for result in results]
         if args.docs:
-            text = f"{machine()}; `{_command(args.quick, name)}`\n\n{table(results)}"
-            put(name, text, PAGES.get(name, PAGE))
+            put(name, f"{machine()}; `{_command(args.quick, name)}`\n\n{table(results)}")
     if args.json:
         with replacing(args.json) as path:
             whole = {"machine": machine(), "versions": versions(), "results": records}

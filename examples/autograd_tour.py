@@ -1,6 +1,6 @@
 """A walk through the engine: a graph is built, shown, differentiated, checked, and again.
 
-    python -m examples.autograd_tour [--svg graph.svg] [--device cuda]
+    python -m examples.autograd_tour [--html walk.html] [--device cuda]
 
 Every step prints the line that a reader would type, and what it gives.
 """
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 import minigrad
-from minigrad.plot import draw_graph
+from minigrad.explain import explain
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Take the tour; ``arguments`` default to the command line's."""
     parser = argparse.ArgumentParser(prog="python -m examples.autograd_tour")
-    parser.add_argument("--svg", help="also draw the graph into this file (needs graphviz)")
+    parser.add_argument("--html", help="also write the last walk as a page, to be played")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     args = parser.parse_args(arguments)
     try:
@@ -28,17 +28,14 @@ def main(arguments: list[str] | None = None) -> None:
         parser.exit(1, f"error: {error}\n")
     leaf = "requires_grad=True)"
     there = leaf if args.device == "cpu" else f"requires_grad=True, device={args.device!r})"
-    names: dict[str, Any] = {"minigrad": minigrad, "np": np, "draw_graph": draw_graph}
+    names: dict[str, Any] = {"minigrad": minigrad, "np": np, "explain": explain}
     for title, code in STEPS:
         print(f"\n# {title}")
         for line in code.strip().split("\n"):
             show(line.replace(leaf, there), names)
-    if args.svg:
-        try:
-            draw_graph(names["y"], {"x": names["x"]}).save(args.svg)
-        except (ImportError, RuntimeError) as error:
-            parser.exit(1, f"error: {error}\n")
-        print(f"\nwrote {args.svg}")
+    if args.html:
+        explain(names["y"], names={"x": names["x"]}).save(args.html)
+        print(f"\nwrote {args.html}")
 
 
 def show(line: str, names: dict[str, Any]) -> None:
@@ -79,7 +76,7 @@ y
         "What was recorded: each op, and exactly what its derivative will read. x * x keeps x for\n"
         "# either factor, exp only its own output, * 2 only the number, sum not even an array",
         """
-draw_graph(y, {"x": x})
+explain(y)
 y.grad_fn
 y.grad_fn.parents
 y.grad_fn.parents[0].saved
@@ -134,7 +131,7 @@ y.backward()
 cube = minigrad.differentiable(x=lambda g, x: 3 * x * x * g)(lambda x: x**3)
 minigrad.grad(cube(x).sum(), x)
 y = cube(x * 2).sum()
-draw_graph(y, {"x": x})
+explain(y)
 """,
     ),
 ]

@@ -163,6 +163,8 @@ def begin(folder: Path, settings: dict[str, Any], resume: bool) -> None:
         there = ", ".join(f"{name} {found.get(name)}" for name in names)
         raise ValueError(f"the unfinished run in {folder} is another one: it has {there}")
     if found != inner:
+        if found and not settings["quiet"]:
+            print(f"begins anew: the unfinished run in {folder} was one of other settings")
         shutil.rmtree(folder, ignore_errors=True)
         with replacing(path) as new:
             new.write_text(json.dumps(inner, indent=2) + "\n")

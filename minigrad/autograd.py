@@ -48,11 +48,11 @@ def backward(
     seeds = seeds_of(tensors, grad_tensors, create_graph)
     wanted = None if inputs is None else {x.grad_fn or x: x for x in listed(inputs)}
     found = _walk(seeds, wanted, retain_graph, create_graph)
-    after: dict[Any, None] = {}
+    after: list[Any] = []
     for place, g in found.items():
         tensor: Any = place if wanted is None else wanted[place]
         if place.hooks is not None:
-            after.update(dict.fromkeys(place.hooks.after.values()))
+            after += place.hooks.after.values()
         if wanted is not None and tensor.retains_grad:
             continue  # its hook has seen to it
         if tensor._grad is None:
@@ -63,7 +63,7 @@ def backward(
         else:
             tensor._grad.array += g
             tensor._grad._storage.change()
-    for function in after:
+    for function in dict.fromkeys(after):  # each once
         function()
 
 

@@ -7,7 +7,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.cuda_graph import Graph, graph
 from minigrad.device import CUDA, cuda_status, device, library, raise_pending
+
+__all__ = [
+    "Graph",
+    "current_device",
+    "device_count",
+    "empty_cache",
+    "get_device_name",
+    "graph",
+    "is_available",
+    "memory_allocated",
+    "memory_reserved",
+    "status",
+    "synchronize",
+]
 
 
 def is_available() -> bool:

@@ -97,8 +97,10 @@ def on_device_of(*values: Any) -> AbstractContextManager[Any]:
     """Return a context in which the GPU of the first array of a GPU is the current one.
 
     CuPy computes, and puts results, on the current GPU, wherever its operands are. Without such an
-    array, or if its GPU is current already, the context does nothing.
+    array, or if its GPU is current already, or the only one, the context does nothing.
     """
+    if not gpus.several:
+        return _NOTHING
     for value in values:
         if is_array(value) and not isinstance(value, np.ndarray):
             index, cupy = value.data.device_id, library(CUDA)
@@ -118,6 +120,27 @@ def use_device_of(value: Any) -> None:
 _NOTHING = nullcontext()
 
 
+class _Now(threading.local):
+    """What a thread is at.
+
+    Attributes:
+        captured: the step that becomes a CUDA graph (`minigrad.cuda_graph.Capture`), or None.
+    """
+
+    captured: Any = None
+
+
+now = _Now()
+
+
+def _refuse_in_graph(what: str, instead: str) -> None:
+    """Raise RuntimeError if a step that becomes a CUDA graph is running."""
+    if now.captured is not None:
+        raise RuntimeError(
+            f"a step that becomes a CUDA graph cannot {what}, and this one does: {instead}"
+        )
+
+
 def move(array: Any, to: device | str) -> Any:
     """Return the array on another device: itself if it is there already, else a copy.
 
@@ -130,6 +153,9 @@ def move(array: Any, to: device | str) -> Any:
     cupy = library(to)
     if not isinstance(array, np.ndarray) and to.index in (None, array.device.id):
         return array
+    if isinstance(array, np.ndarray):
+        what = "copy from the host, since replays would not"
+        _refuse_in_graph(what, "move the tensor before, or give it to the step as an argument")
     with _gpu_context(cupy, to):
         return cupy.asarray(array)
 
@@ -185,6 +211,8 @@ def _gpu_context(cupy: Any, to: device) -> Any:
     Raises:
         RuntimeError: there is no such GPU.
     """
+    if not gpus.several and not to.index:
+        return _NOTHING
     count = cupy.cuda.runtime.getDeviceCount()
     if to.index is not None and to.index >= count:
         raise RuntimeError(f"cannot use device '{to}': {cuda_status()[1]}, counted from 0")
@@ -217,7 +245,7 @@ class _Pending(threading.local):
 
     Attributes:
         conditions: by device, stream and error: what to look at, what to raise if it is set, and
-            the stream on which it is set.
+            the stream on which it is set. Those of CUDA graphs have the graph's in the key as well.
     """
 
     ended: ClassVar[list[tuple[threading.Thread, dict[Any, Any]]]] = []
@@ -267,6 +295,9 @@ def raise_later(condition: Any, error: Exception) -> None:
         condition: a boolean on a GPU, of no dimension.
         error: what to raise. Conditions of errors with the same message become one.
     """
+    if now.captured is not None:
+        now.captured.raise_later(condition, error)
+        return
     with on_device_of(condition):
         stream = library(CUDA).cuda.get_current_stream()
         key = condition.data.device_id, stream.ptr, str(error)
@@ -283,6 +314,8 @@ def watched(like: Any, error: Callable[[int], Exception]) -> Any:
         error: returns what to raise, given the word (`minigrad.kernels.flag` says what it means).
             Until the word is read, calls with the same ``error`` share it and launch nothing.
     """
+    if now.captured is not None:
+        return now.captured.word(error, lambda: np.zeros_like(like, shape=(1,), dtype=np.uint64))
     number = like.data.device_id
     with on_device_of(like):
         stream = library(CUDA).cuda.get_current_stream()
@@ -300,15 +333,21 @@ def raise_pending() -> None:
     Each condition is read on the stream that it is set on, and by the thread that left it; what a
     thread has left that has ended, by whichever comes next.
     """
+    what = "wait for the GPU, as reading a number does"
+    _refuse_in_graph(what, "let the step return the tensor, and read it afterwards")
     for conditions in _pending.left():
         while conditions:
-            condition, error, stream = conditions.pop(next(iter(conditions)))
+            key = next(iter(conditions))
+            condition, error, stream = conditions.pop(key)
+            of_a_graph = len(key) > 3
             with on_device_of(condition):
                 found = condition.get(stream=stream).item()
+                if found and of_a_graph:
+                    condition.fill(0)  # the next replay sets it anew
             if found:
                 conditions.clear()
                 raise error if isinstance(error, Exception) else error(found)
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception) and not of_a_graph:
                 _unset.setdefault(condition.data.device_id, []).append(condition)
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.device import common_device, compiled, is_array, on_device_of, watched
+from minigrad.device import common_device, compiled, gpus, is_array, on_device_of, watched
 from minigrad.kernels.index import MOST, check_indices, wrong_place
 from minigrad.kernels.launch import Launcher, RefusedError
 
@@ -41,12 +41,17 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
         def run(*args: Any) -> Any:  # a signature of its own would cost NumPy's arrays more
             if type(args[0]) is np.ndarray or not _on_gpu(args[0]):
                 return function(*args)
+            if not gpus.several:
+                return launched(args)
             with on_device_of(args[0][0] if isinstance(args[0], list) else args[0]):
-                try:
-                    return kernel(launch, *args)
-                except RefusedError:
-                    common_device(args)  # CuPy would copy some of the host's arrays, unasked
-                    return function(*args)
+                return launched(args)
+
+        def launched(args: tuple[Any, ...]) -> Any:
+            try:
+                return kernel(launch, *args)
+            except RefusedError:
+                common_device(args)  # CuPy would copy some of the host's arrays, unasked
+                return function(*args)
 
         return run  # type: ignore[return-value]
 

@@ -48,9 +48,12 @@ def keep_mask(state: tuple[int, int, int], n: int, p: float, first: int = 0) -> 
         array([False,  True, False, False, False,  True,  True,  True])
     """
     high, low = divmod(round(float(p) * 2**32), 2**24)  # high is 256 for p = 1: no byte is
-    word, byte = divmod(first, 8)
-    words = philox(*state, words_of(byte + n), 0, word).astype("<u8", copy=False)
-    upper = words.view(np.uint8)[byte : byte + n]
+    if first:
+        word, byte = divmod(first, 8)
+        words = philox(*state, words_of(byte + n), 0, word).astype("<u8", copy=False)
+        upper = words.view(np.uint8)[byte : byte + n]
+    else:
+        upper = philox(*state, words_of(n)).astype("<u8", copy=False).view(np.uint8)[:n]
     if low == 0:
         return upper >= high
     keep = upper == high

@@ -1,8 +1,8 @@
-"""Methods of a tensor that are made from ops: reflected operators, casts, changes in place."""
+"""What methods of a tensor are made of: reflected operators, casts, changes in place, shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,3 +37,8 @@ def in_place(op: Callable[..., Any]) -> Callable[..., Any]:
 
     change.__doc__ = f"In place: {op.__doc__}"
     return change
+
+
+def ints(shape: tuple[Any, ...]) -> Sequence[int]:
+    """Return (2, 3) for the arguments 2, 3 as well as for (2, 3)."""
+    return shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape

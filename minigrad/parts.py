@@ -112,7 +112,7 @@ def place(shape: Sequence[int]) -> tuple[int] | tuple[int, int, int]:
         raise RuntimeError(
             f"a draw of shape {tuple(shape)} does not divide: rows {part.start} to {part.stop} of "
             f"{part.whole} are computed here, so its first dimension has to be a multiple of "
-            f"{rows}. Draw what is the same for all rows `with minigrad.random.undivided():`"
+            f"{rows}. Draw what is the same for all rows `with minigrad.parts.undivided():`"
         )
     each *= math.prod(shape[1:])
     return rows * each, part.start * each, part.whole * each

@@ -13,6 +13,7 @@ offset past them; a dropout mask, too, is a function of the state (`minigrad.mas
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels, masks
-from minigrad.device import CPU, device, device_of, empty, move, on_device_of, raise_later
+from minigrad.device import CPU, device, device_of, empty, move, now, on_device_of, raise_later
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
 from minigrad.parts import here, place
@@ -144,7 +145,8 @@ class Generator:
 
     def normal(self, n: int, *part: int) -> np.ndarray:
         """Draw n standard normal float64 numbers (Box and Muller, 1958; a pair of words each)."""
-        u, v = self.uniform(2 * n, *[2 * i for i in part]).reshape(n, 2).T
+        pairs = self.uniform(2 * n, *[2 * i for i in part]) if part else self.uniform(2 * n)
+        u, v = pairs.reshape(n, 2).T
         return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 
     def keep_mask(self, shape: Sequence[int], p: float, device: device = CPU) -> Any:
@@ -165,14 +167,23 @@ class Generator:
         """
         if not 0 <= p <= 1:
             raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
-        n, *part = place(shape)
+        part: Sequence[int] = ()
+        if here.part is None:
+            n = math.prod(shape)
+        else:
+            n, *part = place(shape)
         first, of = part or (0, n)
         state = self._pass(masks.words_of(of))
         if device.type == "cpu":
             return masks.keep_mask(state, n, p, first).reshape(shape)
         keep = empty((of,) if part else shape, np.bool_, device)
         with on_device_of(keep):  # a launch draws all of a mask, also of one that is shared
-            keep = kernels.keep_mask(launch, keep, state, p)
+            if now.captured is None:
+                keep = kernels.keep_mask(launch, keep, state, p)
+            else:
+                known = now.captured.numbers(self, self.get_state, np.uint64)
+                blocks = (state[2] - known.sent[2]) % WORD
+                keep = kernels.keep_mask_after(launch, keep, known.array, blocks, p)
             return keep[first : first + n].reshape(shape) if part else keep
 
     def __repr__(self) -> str:

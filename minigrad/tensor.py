@@ -13,7 +13,7 @@ from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
-from minigrad.methods import caster, in_place, reflected
+from minigrad.methods import caster, in_place, ints, reflected
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.printing import text_of
@@ -416,7 +416,7 @@ class Tensor(TensorBase):
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape; one -1 stands for what remains."""
-        return ops.reshape(self, _ints(shape))
+        return ops.reshape(self, ints(shape))
 
     def view(self, *shape: Any) -> Tensor:
         """Return the same memory in another shape.
@@ -424,7 +424,7 @@ class Tensor(TensorBase):
         Raises:
             RuntimeError: that is not possible without a copy.
         """
-        y: Tensor = ops.reshape(self, _ints(shape))
+        y: Tensor = ops.reshape(self, ints(shape))
         if y.numel() and not np.may_share_memory(y.array, self.array):
             raise RuntimeError(
                 f"view: shape {self.shape} in this memory layout cannot be seen as {y.shape}. "
@@ -434,11 +434,11 @@ class Tensor(TensorBase):
 
     def permute(self, *dims: Any) -> Tensor:
         """Return a view whose dimension i is dimension ``dims[i]`` of this tensor."""
-        return ops.permute(self, _ints(dims))
+        return ops.permute(self, ints(dims))
 
     def expand(self, *sizes: Any) -> Tensor:
         """Return a read-only view repeated to ``sizes``; -1 keeps a dimension as it is."""
-        return ops.expand(self, _ints(sizes))
+        return ops.expand(self, ints(sizes))
 
     @property
     def T(self) -> Tensor:  # noqa: N802
@@ -610,8 +610,3 @@ def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool, grad: Tensor | N
     made._become(wrap(data, requires_grad))
     made._grad = grad
     return made
-
-
-def _ints(shape: tuple[Any, ...]) -> Sequence[int]:
-    """Return (2, 3) for the arguments 2, 3 as well as for (2, 3)."""
-    return shape[0] if len(shape) == 1 and not isinstance(shape[0], int | np.integer) else shape

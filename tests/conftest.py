@@ -38,7 +38,7 @@ from tests import selection
 from tests.failures import WrongError, told
 from tests.leaks import guarded
 
-OPTIONAL = ("torch", "safetensors", "graphviz", "matplotlib", "tqdm", "build")
+OPTIONAL = ("torch", "safetensors", "playwright", "matplotlib", "tqdm", "build")
 
 for _name, _examples in {"quick": 20, "dev": 20, "ci": 100, "long": 5000}.items():
     settings.register_profile(
@@ -47,6 +47,7 @@ for _name, _examples in {"quick": 20, "dev": 20, "ci": 100, "long": 5000}.items(
         deadline=None,
         derandomize=bool(os.environ.get("CI")),
         print_blob=True,
+        report_multiple_bugs=False,
         phases=set(Phase) - {Phase.explain},  # its lines are hypothesis's and NumPy's, too
     )
 

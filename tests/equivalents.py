@@ -61,3 +61,12 @@ EQUIVALENT = {
         "_divisor: isinstance(count, int) → count",
     ),
 }
+
+#: slips, as `tests.slips` shows them, after which all is as it should be: by file and reason
+HARMLESS = {
+    "minigrad/inplace.py": {
+        "what is not recorded has no node": (
+            "write: node = result.grad_fn if recording else None → node = result.grad_fn",
+        ),
+    },
+}

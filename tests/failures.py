@@ -69,13 +69,13 @@ def difference(ours: Any, theirs: Any, rtol: float, atol: float, reference: str)
     for name in ("dtype", "shape"):
         if getattr(ours, name) != getattr(theirs, name):
             return lines(f"{name} {getattr(ours, name)}", f"{name} {getattr(theirs, name)}")
-    wrong = ~np.isclose(ours, theirs, rtol, atol, equal_nan=True)
-    if not wrong.any():
+    far = ~np.isclose(ours, theirs, rtol, atol, equal_nan=True)
+    if not far.any():
         return ""
     text = lines(shown(ours), shown(theirs))
     if ours.ndim:
-        first = tuple(int(i) for i in np.argwhere(wrong)[0])
-        text += f"\n    {wrong.sum()} of {wrong.size} elements differ, the first at {list(first)}"
+        first = tuple(int(i) for i in np.argwhere(far)[0])
+        text += f"\n    {far.sum()} of {far.size} elements differ, the first at {list(first)}"
     return text
 
 

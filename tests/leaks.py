@@ -33,7 +33,10 @@ class Global(NamedTuple):
 
 
 #: set by pytest, and by libraries when they are imported
-_NOT_OURS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK")
+_NOT_OURS = (
+    "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK",
+    "MPLCONFIGDIR",  # matplotlib sets it where HOME cannot be written
+)  # fmt: skip
 
 
 def _environment() -> dict[str, str]:

@@ -1,6 +1,9 @@
-"""Are the tests of the ops worth anything? Falsify each derivative in turn, and see them fail.
+"""Are the tests worth anything? Falsify what they test, one thing at a time, and see them fail.
 
     python -m tests.mutation [--op NAME] [--jobs N] [--out docs/mutation.md]
+    python -m tests.mutation --package [--file PATH] [--jobs N]
+
+The first falsifies derivatives, the second any line of the files in `PACKAGE`, by `tests.slips`.
 
 Each mutant of `tests.mutants` is planted in a process of its own, a fork of one that has collected
 the tests, and the op's tests (those of its file that are not cases of other ops) run until one
@@ -20,6 +23,7 @@ import io
 import os
 import re
 import resource
+import signal
 import sys
 import time
 from collections import Counter
@@ -31,9 +35,14 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from tests.equivalents import EQUIVALENT
+from tests.equivalents import EQUIVALENT, HARMLESS
 from tests.mutants import CALLERS, Mutant, formulas, mutants
+from tests.slips import Slip, slips
 
+ENGINE = (
+    "tests/test_inplace.py", "tests/test_hooks.py", "tests/test_grad_mode.py",
+    "tests/test_autograd.py",
+)  # fmt: skip
 #: where the formulas of each file are tested
 TESTS = {
     "minigrad/ops/accumulation.py": "tests/ops/test_accumulation.py",
@@ -46,22 +55,44 @@ TESTS = {
     "minigrad/ops/selecting.py": "tests/ops/test_elementwise.py",
     "minigrad/ops/shape.py": "tests/ops/test_shape.py",
 }
+#: the tests that are to notice a slip in a file
+PACKAGE = {
+    "minigrad/graph.py": ENGINE,
+    "minigrad/autograd.py": ENGINE,
+    "minigrad/inplace.py": ENGINE,
+    "minigrad/hooks.py": ENGINE,
+    "minigrad/grad_mode.py": ENGINE,
+    "minigrad/nn/module.py": ("tests/nn/test_module.py", "tests/test_serialization.py"),
+    "minigrad/optim/optimizer.py": ("tests/optim",),
+    "minigrad/optim/lr_scheduler.py": ("tests/optim",),
+    "minigrad/optim/sgd.py": ("tests/optim",),
+    "minigrad/utils/data.py": ("tests/test_utils_data.py",),
+    "minigrad/utils/files.py": ("tests/test_serialization.py",),
+    "minigrad/serialization.py": ("tests/test_serialization.py",),
+    "minigrad/training.py": ("tests/test_training.py",),
+    "minigrad/random.py": ("tests/test_random.py", "tests/nn/test_dropout.py"),
+    "minigrad/masks.py": ("tests/test_random.py", "tests/nn/test_dropout.py"),
+    "data/idx.py": ("tests/data/test_idx.py", "tests/data/test_fashion_mnist.py"),
+    "examples/lab/statistics.py": ("tests/test_lab_statistics.py",),
+    "examples/lab/training.py": ("tests/test_lab_training.py",),
+}
 PATIENCE = 120  # seconds of computing, after which a mutant that makes the tests hang is killed
+MEMORY = 8 * 2**30  # bytes
 
 
 @dataclass
 class Trial:
-    """A run of one file's tests.
+    """A run of some tests.
 
     Attributes:
-        tests: the file.
+        tests: the files or folders with them.
         mutant: what is planted; None: nothing, and all has to pass.
         killer: the test that failed; "" if none did.
         message: what it said.
     """
 
-    tests: str
-    mutant: Mutant | None = None
+    tests: tuple[str, ...]
+    mutant: Mutant | Slip | None = None
     killer: str = ""
     message: str = ""
 
@@ -73,7 +104,9 @@ class Trial:
     @property
     def same(self) -> bool:
         """Whether the mutant is known to compute the same."""
-        return any(str(self.mutant) in shown for shown in EQUIVALENT.values())
+        slip = isinstance(self.mutant, Slip)
+        known = HARMLESS.get(self.mutant.module, {}) if slip else EQUIVALENT
+        return any(str(self.mutant) in shown for shown in known.values())
 
 
 # ------------------------------------------------------------------------- running the tests
@@ -87,13 +120,14 @@ class Forks:
     jobs: int
     running: dict[Connection, tuple[Trial, int]] = field(default_factory=dict)
     parent: Connection | None = None  # in a fork: where to report to
+    seconds: dict[str, float] = field(default_factory=dict)  # that each test takes, as things are
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Start a fork for each trial; in the forks, let pytest's own loop go on from here."""
         gc.freeze()  # what is there stays: forks need not look through it
         for trial in self.trials:
-            while len(self.running) >= self.jobs:
+            while len(self.running) >= (self.jobs if self._sound() else 1):
                 self._hear()
             ours, theirs = Pipe(duplex=False)
             if child := os.fork():
@@ -102,7 +136,9 @@ class Forks:
                 continue
             self.parent = theirs
             resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
-            session.items[:] = chosen(session.items, trial)
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+            signal.alarm(10 * PATIENCE)
+            session.items[:] = chosen(session.items, trial, self.seconds)
             if trial.mutant:
                 trial.mutant.plant()
             return None
@@ -110,20 +146,29 @@ class Forks:
             self._hear()
         return True
 
+    def _sound(self) -> bool:
+        """Return whether all that runs has a mutant; until then, nobody knows what takes long."""
+        return all(trial.mutant for trial, _ in self.running.values())
+
     def _hear(self) -> None:
         """Wait until forks report, and note what they say."""
         for pipe in wait(list(self.running)):
             trial, child = self.running.pop(pipe)
             try:
-                trial.killer, trial.message = pipe.recv()
+                trial.killer, trial.message, seconds = pipe.recv()
+                self.seconds |= seconds if trial.mutant is None else {}
             except EOFError:
-                trial.killer, trial.message = trial.tests, "crashed, or came to no end"
+                trial.killer, trial.message = " ".join(trial.tests), "crashed, or came to no end"
             pipe.close()
             os.waitpid(child, 0)
 
     def _say(self, killer: str, message: str) -> None:
-        self.parent.send((killer, message))
+        self.parent.send((killer, message, self.seconds))
         os._exit(0)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how long each test took."""
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
 
     def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo) -> None:
         """In a fork, report the first failure, and end."""
@@ -136,11 +181,16 @@ class Forks:
             self._say("", "")
 
 
-def chosen(items: Sequence[pytest.Item], trial: Trial) -> list[pytest.Item]:
-    """Return the tests that are to kill a mutant, those of derivatives first."""
-    own = [item for item in items if item.nodeid.startswith(f"{trial.tests}::")]
+def chosen(
+    items: Sequence[pytest.Item], trial: Trial, seconds: dict[str, float]
+) -> list[pytest.Item]:
+    """Return the tests that are to kill a mutant, those of derivatives first, or those that are
+    quick."""
+    own = [item for item in items if item.nodeid.startswith(trial.tests)]
     if trial.mutant is None:
         return own
+    if isinstance(trial.mutant, Slip):
+        return sorted(own, key=lambda item: seconds.get(item.nodeid, 0))
     formula = trial.mutant.formula
     if formula.entry:  # a function that entries call is tested by all ops of its file
         names = CALLERS.get(formula.owner, (formula.owner,))
@@ -155,19 +205,20 @@ def op_of(item: pytest.Item) -> str | None:
     return item.callspec.id.partition(":")[0] if hasattr(item, "callspec") else ""
 
 
-def run(trials: Sequence[Trial], jobs: int) -> None:
+def run(trials: Sequence[Trial], jobs: int, examples: int = 100) -> None:
     """Run all trials; what becomes of them is written into them."""
     settings.register_profile(
         "mutation",
         deadline=None,
         derandomize=True,
         database=None,
+        max_examples=examples,
         report_multiple_bugs=False,
         phases=[Phase.explicit, Phase.generate],  # a failure is enough: it need not be small
     )
     options = ["-s", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
     options.append("--hypothesis-profile=mutation")
-    files = dict.fromkeys(trial.tests for trial in trials)
+    files = dict.fromkeys(file for trial in trials for file in trial.tests)
     with contextlib.redirect_stdout(io.StringIO()) as out:
         status = pytest.main([*options, *files], plugins=[Forks(trials, jobs)])
     if status != pytest.ExitCode.OK:
@@ -213,6 +264,20 @@ def report(trials: Sequence[Trial], command: str) -> str:
     return "\n".join(parts) + "\n"
 
 
+def report_of_package(trials: Sequence[Trial]) -> str:
+    """Return what became of slips: a table of files, and those that live."""
+    lines = ["| file | slips | killed | equivalent | alive |", "|---|---:|---:|---:|---:|"]
+    for file in dict.fromkeys(trial.mutant.module for trial in trials):
+        fates = Counter(trial.fate for trial in trials if trial.mutant.module == file)
+        cells = [fates.total(), *(fates[fate] for fate in ("killed", "equivalent", "alive"))]
+        lines.append("| " + " | ".join([f"`{file}`", *map(str, cells)]) + " |")
+    reasons = [r for file, r in HARMLESS.items() if any(file == t.mutant.module for t in trials)]
+    for reason, shown in [item for by_reason in reasons for item in by_reason.items()]:
+        if same := [f"  - `{t.mutant}`" for t in trials if str(t.mutant) in shown]:
+            lines += ["", f"- {reason}:", *same]
+    return "\n".join(lines) + "\n"
+
+
 def table(trials: Sequence[Trial], head: str, key: Callable[[Mutant], str]) -> str:
     """Return a table in Markdown: a row for each key, and one for all together."""
     groups: dict[str, list[Trial]] = {}
@@ -240,20 +305,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--op", help="only the formulas of this op or function")
+    parser.add_argument("--package", action="store_true", help="the files of PACKAGE instead")
+    parser.add_argument(
+        "--file", choices=PACKAGE, help="of the package, only this", action="append"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants at a time")
     parser.add_argument("--out", type=Path, help="where to write the report to")
     args = parser.parse_args()
 
-    found = [f for module in TESTS for f in formulas(module) if args.op in (None, f.owner)]
-    if not found:
-        parser.error(f"no formula of a derivative belongs to {args.op!r}")
-    trials = [Trial(TESTS[f.module], mutant) for f in found for mutant in mutants(f)]
-    sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in trials)]
     start = time.monotonic()
-    run([*sound, *trials], args.jobs)
-
-    option = f" --op {args.op}" if args.op else ""
-    page = report(trials, f"python -m tests.mutation{option}")
+    if args.package:
+        files = args.file or list(PACKAGE)
+        trials = [Trial(PACKAGE[file], slip) for file in files for slip in slips(file)]
+        sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in trials)]
+        run([*sound, *trials], args.jobs, examples=20)
+        page = report_of_package(trials)
+    else:
+        found = [f for module in TESTS for f in formulas(module) if args.op in (None, f.owner)]
+        if not found:
+            parser.error(f"no formula of a derivative belongs to {args.op!r}")
+        trials = [Trial((TESTS[f.module],), mutant) for f in found for mutant in mutants(f)]
+        sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in trials)]
+        run([*sound, *trials], args.jobs)
+        option = f" --op {args.op}" if args.op else ""
+        page = report(trials, f"python -m tests.mutation{option}")
     print(page)
     if args.out:
         args.out.write_text(page, encoding="utf-8")

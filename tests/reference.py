@@ -174,15 +174,16 @@ class Example:
 def number(k: int, low: float, high: float) -> float:
     """Return the k-th number of a range: first those that are read most easily, then all over it.
 
-    The others follow each other by the golden section, rounded to three digits.
+    Of zeros too much is right, so 1 is the first. The others follow each other by the golden
+    section, rounded to three digits.
     """
-    easy = [v for v in (0.0, 1.0, -1.0, 2.0, 0.5) if low <= v <= high]
+    easy = [v for v in (1.0, 0.0, -1.0, 2.0, 0.5) if low <= v <= high]
     return easy[k] if k < len(easy) else round(low + (high - low) * (k * 0.618033988749895 % 1), 3)
 
 
 @st.composite
 def numbers(draw: st.DrawFn, shape: tuple[int, ...], low: float, high: float) -> Array:
-    """Draw an array; its elements shrink to 0 and 1, where these are between low and high.
+    """Draw an array; its elements shrink to 1 and 0, where these are between low and high.
 
     Which `number` an element is, two bytes say. All are drawn at once, since that takes no longer
     than a single one.
@@ -194,7 +195,7 @@ def numbers(draw: st.DrawFn, shape: tuple[int, ...], low: float, high: float) ->
 
 @st.composite
 def drawn(draw: st.DrawFn, case: Case) -> Example:
-    """Draw an example of a case; it shrinks to few elements, which are 0 or 1 if that will do."""
+    """Draw an example of a case; it shrinks to few elements, which are 1 or 0 if that will do."""
     shapes, options = draw(case.inputs)
     pairs = list(zip(shapes, itertools.cycle(case.domains), strict=False))
     layouts = [LAYOUTS[draw(st.sampled_from(list(LAYOUTS)))] for _ in pairs]

@@ -1,8 +1,8 @@
 """Which tests there are to choose from, in which order they run, and what is said of the others.
 
 ``-m quick`` runs what is for a first look, with the profile ``quick``, and reads no other file.
-``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. Derivatives are tested
-first, so that ``-x`` shows a wrong one before the properties that follow from it.
+``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. Values of ops
+are tested first and derivatives next, so that ``-x`` shows a wrong one before what follows from it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -51,8 +52,22 @@ def _lies_in(path: Path, places: Sequence[str]) -> bool:
 
 
 def _rank(item: pytest.Item) -> int:
-    ops = _lies_in(item.path, ["ops"])
-    return 0 if ops and item.name.startswith("test_derivatives") else 1 if ops else 2
+    """Values come before derivatives, and these before what follows from them."""
+    first = ("test_value", "test_derivatives")
+    in_ops = _lies_in(item.path, ["ops"])
+    return next((i for i, name in enumerate(first) if in_ops and item.name.startswith(name)), 2)
+
+
+def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
+    """Return what a value is called in a test's name, in words: ``dim=0``, ``shape=(2, 3)``."""
+    if isinstance(val, FunctionType) and val.__name__ == "<lambda>":
+        return " ".join(val.__code__.co_names) or None
+    if isinstance(val, dict) and all(isinstance(key, str) for key in val):
+        text = ", ".join(f"{key}={value}" for key, value in val.items()) or "plain"
+        return text if len(text) <= 40 and " at 0x" not in text else None
+    plain = val is None or isinstance(val, bool | int | float | tuple | list)
+    text = f"{argname}={val}"
+    return text if plain and len(text) <= 40 and " at 0x" not in text else None
 
 
 # ------------------------------------------------------------------------- what is left out

@@ -1,7 +1,6 @@
 """The engine: what is recorded, what is kept, how the walk back goes, and what it leaves behind.
 
-Tests that compare with PyTorch are skipped without it. The random programs are drawn by hypothesis
-with ``derandomize=True``: the same ones in every run, so that a failure is never a matter of luck.
+Tests that compare with PyTorch are skipped without it.
 """
 
 import gc
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import ops
+from tests.reference import scaled
 
 DIFFERENTIATE_TWICE = "Trying to backward through the graph a second time"
 
@@ -643,7 +643,7 @@ def first_and_second_gradients(m, program, values, make, differentiate):
     ]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=scaled(150))
 @given(PROGRAMS, st.integers(0, 2**32 - 1))
 def test_random_programs_have_pytorchs_first_and_second_gradients(program, seed):
     torch = pytest.importorskip("torch")
@@ -667,7 +667,7 @@ def test_random_programs_have_pytorchs_first_and_second_gradients(program, seed)
         np.testing.assert_allclose(mine, reference, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=scaled(150))
 @given(PROGRAMS, st.integers(0, 2**32 - 1), st.booleans())
 def test_no_gradient_shares_memory_with_another_or_with_anything_of_the_graph(
     program, seed, create_graph

@@ -282,7 +282,7 @@ def run(code):
     return done.stdout.split()
 
 
-LIBRARIES = ["cupy", "scipy", "matplotlib", "torch", "tqdm", "safetensors", "graphviz"]
+LIBRARIES = ["cupy", "scipy", "matplotlib", "torch", "tqdm", "safetensors"]
 USE = (
     "import minigrad as mg\n"
     "x = mg.rand(3, requires_grad=True)\n"

@@ -279,13 +279,17 @@ def test_an_experiment_that_was_stopped_goes_on_there_and_ends_with_the_same_cur
 
 
 def test_an_unfinished_run_of_other_settings_is_begun_anew_and_not_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = compare(tmp_path / "a", "--seed", "5")
     out = tmp_path / "b"
     interrupted(out, 1, monkeypatch, "--seed", "6", "--lr", "0.25")
     with pytest.raises(SystemExit, match=r"is another one: it has lr 0\.25, seed 6$"):
         compare(out, "--seed", "5", "--resume")
+    settings = json.loads((out / "unfinished" / "settings.json").read_text())
+    dropout_fashion_mnist.begin(out / "unfinished", {**settings, "seed": 5, "quiet": False}, False)
+    assert "begins anew: the unfinished run in" in capsys.readouterr().out
+    assert sorted(os.listdir(out / "unfinished")) == ["settings.json"]
     assert compare(out, "--seed", "5") == expected
 
 
@@ -440,8 +444,8 @@ def test_the_tour_shows_what_it_claims() -> None:
     assert numbers(cubed) == pytest.approx(3 * x * x)
 
     assert dict(steps)["y.grad_fn"] == "<SumBackward>"
-    drawing = after('draw_graph(y, {"x": x})')[0]
-    assert re.search(r"#1 MulBackward .*from x, x; keeps \w 12 B, \w 12 B", drawing)
+    walk = after("explain(y)")[0]
+    assert re.search(r"4\. mul .*\n +a = lambda g, b: g \* b\n +reads b \(12 B of a leaf\)", walk)
     errors = [result for _, result in steps if "Error" in result]
     assert [re.match(r"RuntimeError: [\w ]+", error)[0] for error in errors] == [
         "RuntimeError: Trying to backward through the graph a second time",
@@ -450,17 +454,12 @@ def test_the_tour_shows_what_it_claims() -> None:
     ]
 
 
-def test_the_tour_draws_its_graph(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_tour_writes_its_last_walk_as_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("graphviz")
-    autograd_tour.main(["--svg", str(tmp_path / "graph.dot")])
-    assert (tmp_path / "graph.dot").read_text().startswith("digraph")
-    assert capsys.readouterr().out.endswith(f"wrote {tmp_path / 'graph.dot'}\n")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit):
-        autograd_tour.main(["--svg", str(tmp_path / "graph.svg")])
-    assert "error: Graphviz's dot program was not found" in capsys.readouterr().err
+    autograd_tour.main(["--html", str(tmp_path / "walk.html")])
+    assert (tmp_path / "walk.html").read_text().startswith("<!DOCTYPE html>")
+    assert capsys.readouterr().out.endswith(f"wrote {tmp_path / 'walk.html'}\n")
 
 
 # ------------------------------------------------------------------------- the dropout layer

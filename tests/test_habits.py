@@ -176,7 +176,7 @@ def test_that_needs_nothing():
 def test_the_report_says_what_was_missing_and_how_many_tests_were_skipped_for_it(
     tmp_path: Path,
 ) -> None:
-    package = "graphviz"
+    package = "tqdm"
     status, out = suite(tmp_path, ABSENT.format(package=package), f"--without={package}")
     assert status == pytest.ExitCode.OK
     assert f"{package} absent" in out

@@ -15,6 +15,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
 from models import Net, Net2, dropout_layer, init_weights, mlp
+from tests.reference import scaled
 
 
 def images(n: int = 5) -> mg.Tensor:
@@ -45,7 +46,7 @@ def test_what_is_no_probability_is_refused_with_its_value(dropout: float) -> Non
         dropout_layer(mg.ones(2), dropout)
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(max_examples=scaled(50))
 @given(
     dropout=st.floats(0.01, 0.99), seed=st.integers(0, 999),
     shape=st.sampled_from([(), (7,), (3, 4), (2, 3, 4), (0, 2)]),

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from tests.equivalents import EQUIVALENT
+from tests.equivalents import EQUIVALENT, HARMLESS
 from tests.mutants import ROOT, Formula, formulas, mutants
-from tests.mutation import TESTS
+from tests.mutation import PACKAGE, TESTS
+from tests.slips import slips
 
 
 def formula(module: str, owner: str, entry: str = "") -> Formula:
@@ -103,3 +104,55 @@ def test_a_planted_mutant_takes_the_place_of_the_formula() -> None:
 def test_a_mutant_that_is_listed_as_equivalent_exists() -> None:
     every = {str(m) for module in TESTS for f in formulas(module) for m in mutants(f)}
     assert {mutant for shown in EQUIVALENT.values() for mutant in shown} <= every
+
+
+# ------------------------------------------------------------------------- slips in any function
+
+
+def test_functions_methods_and_what_decorators_wrap_are_changed_in_every_kind_of_place() -> None:
+    found = {str(slip): slip.kind for slip in slips("minigrad/graph.py")}
+    assert found["Storage.change: self.version += 1 → pass"] == "missing statement"
+    assert found["Storage.change: self.version += 1 → self.version += 2"] == "constant"
+    shape = "TensorBase.shape: return self.array.shape → return None"  # a property
+    assert found[shape] == "nothing returned"
+    owners = {slip.owner for slip in slips("minigrad/optim/sgd.py")}
+    assert {"SGD.step", "SGD.check", "change", "update"} <= owners
+    owners = {slip.owner for slip in slips("minigrad/random.py")}
+    assert {"fork_rng", "rand", "Generator.keep_mask"} <= owners
+
+
+@pytest.mark.parametrize("file", PACKAGE)
+def test_every_file_that_is_falsified_has_tests(file: str) -> None:
+    assert (ROOT / file).exists()
+    assert all((ROOT / tests).exists() for tests in PACKAGE[file])
+
+
+SLIPPED = """
+import minigrad
+from tests.slips import slips
+
+def planted(module, shown):
+    next(slip for slip in slips(module) if str(slip) == shown).plant()
+
+x = minigrad.ones(2)
+planted("minigrad/graph.py", "Storage.change: self.version += 1 → self.version += 2")
+planted("minigrad/optim/sgd.py", "change: p -= lr * g → p -= lr / g")
+x.mul_(3)
+p = minigrad.tensor([1.0], requires_grad=True)
+p.grad = minigrad.tensor([2.0])
+minigrad.optim.SGD([p], lr=0.5).step()
+print(x._version, p.tolist())
+"""
+
+
+def test_a_planted_slip_acts_wherever_the_function_was_imported() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SLIPPED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "2 [0.75]\n"
+
+
+@pytest.mark.parametrize("file", HARMLESS)
+def test_a_slip_that_is_listed_as_harmless_exists(file: str) -> None:
+    every = {str(slip) for slip in slips(file)}
+    assert {slip for shown in HARMLESS[file].values() for slip in shown} <= every

@@ -20,7 +20,9 @@ import minigrad
 
 PACKAGE = Path(minigrad.__file__).parent
 ROOT = PACKAGE.parent
-OPTIONAL = ["scipy", "matplotlib", "tqdm", "safetensors", "graphviz", "torch", "cupy", "mpi4py"]
+OPTIONAL = [
+    "scipy", "matplotlib", "tqdm", "safetensors", "playwright", "torch", "cupy", "mpi4py",
+]  # fmt: skip
 #: the engine, from the bottom up: what computes derivatives, and knows neither an op nor a tensor
 ENGINE = [
     f"minigrad.{name}"
@@ -129,7 +131,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFi
     data = {
         path.relative_to(ROOT).as_posix()
         for path in PACKAGE.rglob("*")
-        if path.suffix in (".cu", ".typed")
+        if path.suffix in (".cu", ".typed", ".html", ".css", ".js")
     }
     assert "minigrad/py.typed" in data
     assert names == sources | data
@@ -166,7 +168,12 @@ def test_the_wheel_works_without_the_sources(wheel: zipfile.ZipFile, tmp_path: P
 
 @pytest.mark.parametrize(
     "statement",
-    ["import minigrad", "import minigrad.training, minigrad.plot", "import minigrad.testing"],
+    [
+        "import minigrad",
+        "import minigrad.training, minigrad.plot",
+        "import minigrad.testing",
+        "import minigrad.explain",
+    ],
 )
 def test_importing_loads_numpy_and_nothing_that_is_optional(statement: str) -> None:
     code = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
@@ -180,6 +187,14 @@ def test_importing_loads_numpy_and_nothing_that_is_optional(statement: str) -> N
     assert {name for name in others if not name.startswith("_")} == {"minigrad", "numpy"}
 
 
+def test_importing_minigrad_does_not_load_explain() -> None:
+    code = "import sys, minigrad; print('minigrad.explain' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
 # ------------------------------------------------------------------------- which imports which
 
 
@@ -190,6 +205,12 @@ def test_imports_within_the_package_run_one_way() -> None:
 def test_the_engine_knows_no_op_and_no_tensor() -> None:
     for i, name in enumerate(ENGINE):
         assert dependencies(name) <= {*ENGINE[:i], *LAUNCHING}, name
+
+
+def test_nothing_but_itself_imports_explain() -> None:
+    for name in MODULES:
+        inside = name == "minigrad.explain" or name.startswith("minigrad.explain.")
+        assert inside or not any(d.startswith("minigrad.explain") for d in dependencies(name)), name
 
 
 def test_what_launches_kernels_knows_nothing_of_the_engine() -> None:
@@ -209,7 +230,9 @@ def test_masks_are_a_function_of_words_alone() -> None:
 def test_ops_import_the_table_and_each_other_only() -> None:
     ops = [name for name in MODULES if name.startswith("minigrad.ops")]
     assert len(ops) > 5
-    below = {f"minigrad.{n}" for n in ("table", "graph", "device", "indexing", "spellings")}
+    below = {
+        f"minigrad.{n}" for n in ("table", "graph", "device", "cublas", "indexing", "spellings")
+    }
     allowed = {*ops, *LAUNCHING, *below}
     for name in ops:
         assert dependencies(name) <= allowed, name

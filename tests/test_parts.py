@@ -133,7 +133,7 @@ def test_a_draw_that_does_not_divide_is_refused_before_it_is_drawn() -> None:
     with part_of_batch(2, 5, 7):
         for name, draw in DRAWS.items():
             with pytest.raises(
-                RuntimeError, match=r"rows 2 to 5 of 7 .* a multiple of 3.*undivided"
+                RuntimeError, match=r"rows 2 to 5 of 7 .* a multiple of 3.*minigrad.parts.undivided"
             ):
                 draw(g, 4, 2)
             assert g.get_state() == (1, 0, 0), name

@@ -1,10 +1,8 @@
-"""Pictures: curves that hold the history's numbers, and the drawing of a graph."""
+"""Pictures: curves that hold the history's numbers."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import nn
-from minigrad.plot import CURVES, Animator, draw_graph, plot_comparison, plot_history
+from minigrad.plot import CURVES, Animator, plot_comparison, plot_history
 from minigrad.training import History
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -169,174 +166,6 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.M
     for draw in lambda: plot_history(history(2)), lambda: plot_comparison(history(2), history(2)):
         with pytest.raises(ImportError, match="plotting needs matplotlib: pip install matplotlib"):
             draw()
-
-
-# ------------------------------------------------------------------------- graphs
-
-
-def small() -> tuple[mg.Tensor, dict[str, mg.Tensor]]:
-    """Return a graph in which one tensor is used twice, and the names of its leaves."""
-    x = mg.tensor([[1.0, 2.0]], dtype=mg.float64, requires_grad=True)
-    b = mg.tensor([0.5, 0.5], dtype=mg.float64, requires_grad=True)
-    h = (x + b).exp()
-    return (h * h).reshape(2), {"x": x, "b": b}
-
-
-def test_the_text_of_a_small_graph() -> None:
-    y, names = small()
-    assert str(draw_graph(y, names)) == "\n".join(
-        [
-            "  #4 ReshapeBackward          (2,)         from #3; keeps x_shape=(1, 2)",
-            "  #3 MulBackward              (1, 2)       from #2, #2; keeps b 16 B, a 16 B",
-            "  #2 ExpBackward              (1, 2)       from #1; keeps y 16 B",
-            "  #1 AddBackward              (1, 2)       from x, b; keeps nothing",
-            "     x                        (1, 2)       a leaf, float64",
-            "     b                        (2,)         a leaf, float64",
-        ]
-    )
-
-
-def test_ops_stand_newest_first_also_where_a_short_branch_meets_a_long_one() -> None:
-    x = mg.ones(2, requires_grad=True)
-    short = x * 2
-    text = draw_graph(short + short.exp().log(), {"x": x}).text
-    heads = [line.split()[:2] for line in text.splitlines()[:-1]]
-    names = ["AddBackward", "LogBackward", "ExpBackward", "MulBackward"]
-    assert heads == [[f"#{4 - i}", name] for i, name in enumerate(names)]
-
-
-def test_a_leaf_and_a_constant_are_drawn_as_leaves() -> None:
-    assert draw_graph(mg.ones(2)).text == (
-        "     leaf0                    (2,)         a leaf, float32"
-    )
-    w = mg.ones(3, requires_grad=True)
-    assert draw_graph(w, {"w": w}).text.split()[0] == "w"
-
-
-def test_leaves_come_in_the_order_in_which_the_graph_names_them() -> None:
-    leaves = [mg.ones(1, requires_grad=True) for _ in range(12)]
-    y = mg.cat(leaves)
-    order = [line.split()[0] for line in draw_graph(y).text.split("\n")]
-    assert order == ["#1", *[f"leaf{i}" for i in range(12)]]
-    names = {f"w{i}": leaf for i, leaf in enumerate(leaves)}
-    text = draw_graph(y, names).text
-    assert [line.split()[0] for line in text.split("\n")] == ["#1", *names]
-    assert f"from {', '.join(names)};" in text
-
-
-def test_what_a_node_had_kept_is_shown_as_freed_after_backward_or_changed_in_place() -> None:
-    y, names = small()
-    y.sum().backward()
-    assert draw_graph(y, names).text.count("freed, or changed since") == 3  # all but add's
-    x = mg.ones(2, requires_grad=True)
-    square = x * x
-    with mg.no_grad():
-        x.add_(1)
-    assert "freed, or changed since" in draw_graph(square).text
-
-
-def test_names_may_be_a_modules_parameters() -> None:
-    net = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5), nn.Linear(3, 1, bias=False))
-    text = draw_graph(net(mg.ones(4, 2)), dict(net.named_parameters())).text
-    leaves = [line.split()[0] for line in text.split("\n") if "a leaf" in line]
-    assert sorted(leaves) == ["0.bias", "0.weight", "2.weight"]
-    assert re.search(r"MaskedScaleBackward +\(4, 3\) +from #1; keeps keep 12 B, scale=2\.0", text)
-
-
-def test_drawing_changes_nothing() -> None:
-    y, names = small()
-    drawing = draw_graph(y, names)
-    assert str(drawing) == repr(drawing) == drawing.text
-    y.sum().backward()
-    e2 = np.exp(2 * (np.array([[1.0, 2.0]]) + 0.5))
-    np.testing.assert_allclose(names["x"].grad.numpy(), 2 * e2, rtol=1e-14)
-
-
-def test_a_chain_of_fifty_thousand_ops_is_drawn_without_recursion() -> None:
-    n = 50_000
-    y = mg.ones(1, requires_grad=True)
-    for _ in range(n):
-        y = y + 1
-    lines = draw_graph(y).text.split("\n")
-    assert len(lines) == n + 1
-    assert lines[0].split()[0] == f"#{n}"
-    assert lines[-2].split()[0] == "#1"
-
-
-def test_dot_holds_every_node_and_every_edge() -> None:
-    pytest.importorskip("graphviz")
-    y, names = small()
-    source = draw_graph(y, names).dot
-    nodes = re.findall(r'^\t(n\d+) \[label="?(\w+)', source, re.MULTILINE)
-    assert sorted(name for _, name in nodes) == ["Add", "Exp", "Mul", "Reshape", "b", "x"]
-    name_of = dict(nodes)
-    edges = [(name_of[a], name_of[b]) for a, b in re.findall(r"(n\d+) -> (n\d+)", source)]
-    expected = ["x Add", "b Add", "Add Exp", "Exp Mul", "Exp Mul", "Mul Reshape"]
-    assert sorted(f"{a} {b}" for a, b in edges) == sorted(expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "start"), [("g.txt", "  #4 Resh"), ("g.dot", "digraph"), ("g.gv", "digraph")]
-)
-def test_text_and_dot_are_saved_without_the_dot_program(
-    name: str, start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("graphviz")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    draw_graph(*small()).save(tmp_path / name)
-    assert (tmp_path / name).read_text().startswith(start)
-    assert os.listdir(tmp_path) == [name]
-
-
-@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's dot program")
-@pytest.mark.parametrize("suffix", MAGIC)
-def test_a_picture_is_saved_in_the_format_of_its_suffix(suffix: str, tmp_path: Path) -> None:
-    pytest.importorskip("graphviz")
-    drawing = draw_graph(*small())
-    drawing.save(tmp_path / f"graph{suffix}")
-    assert (tmp_path / f"graph{suffix}").read_bytes().startswith(MAGIC[suffix])
-    assert "<svg" in drawing._repr_svg_()
-
-
-def test_without_the_graphviz_package_the_error_says_what_to_install_and_what_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "graphviz", None)
-    drawing = draw_graph(*small())
-    for draw in (
-        lambda: drawing.dot,
-        lambda: drawing.save(tmp_path / "g.svg"),
-        lambda: drawing.save(tmp_path / "g.dot"),
-    ):
-        with pytest.raises(ImportError, match=r"pip install graphviz.*print\(draw_graph\(t\)\)"):
-            draw()
-    assert os.listdir(tmp_path) == []
-    drawing.save(tmp_path / "g.txt")
-    assert (tmp_path / "g.txt").read_text() == f"{drawing}\n"
-
-
-def test_without_the_dot_program_the_error_says_what_to_install_and_no_file_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("graphviz")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    drawing = draw_graph(*small())
-    with pytest.raises(RuntimeError, match="dot program was not found: apt-get install graphv"):
-        drawing.save(tmp_path / "g.svg")
-    assert os.listdir(tmp_path) == []
-
-
-def test_without_the_dot_program_a_notebook_shows_the_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("graphviz")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert draw_graph(*small())._repr_svg_() is None
-
-
-def test_the_source_of_a_drawing_is_the_same_in_every_run() -> None:
-    pytest.importorskip("graphviz")
-    assert draw_graph(*small()).dot == draw_graph(*small()).dot
 
 
 def test_an_animator_draws_each_epoch_in_place_of_the_one_before(

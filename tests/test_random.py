@@ -20,10 +20,11 @@ from minigrad.nn import functional as F
 from minigrad.random import get_rng_state, set_rng_state
 from minigrad.testing.subjects import Injected
 from tests.contract import WORD, mask_numbers, philox_words, splitmix
+from tests.reference import scaled
 
 WORDS = st.integers(0, WORD - 1)
 STATES = st.tuples(WORDS, WORDS, st.integers(0, WORD - 2**20))
-thorough = settings(max_examples=100, deadline=None, derandomize=True)
+thorough = settings(max_examples=scaled(100))
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import nn, safetensors_format
 from minigrad.utils.files import replacing
+from tests.reference import scaled
 
-examples = settings(deadline=None, derandomize=True, max_examples=60)
+examples = settings(max_examples=scaled(60))
 DTYPES = [np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64, np.uint8]
 DTYPES += [np.bool_, np.uint16, np.uint32, np.uint64]
 
@@ -94,7 +95,7 @@ def names(value: Any, name: str = "") -> list[str]:
     return [n for key, v in children for n in names(v, f"{name}.{key}" if name else str(key))]
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(max_examples=scaled(80))
 @given(value=st.dictionaries(st.text(alphabet="abc.", min_size=1), tensors, max_size=4))
 def test_a_dictionary_of_tensors_comes_back(value: Any) -> None:
     back = through_memory(value)
@@ -102,7 +103,7 @@ def test_a_dictionary_of_tensors_comes_back(value: Any) -> None:
     assert back.keys() == value.keys()
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(max_examples=scaled(150))
 @given(value=nested)
 def test_nested_structures_come_back_with_the_types_of_their_keys_and_containers(
     value: Any,
@@ -853,6 +854,31 @@ def test_threads_that_save_to_one_path_leave_one_whole_file_and_never_raise(
         thread.join()
     assert raised == []
     assert os.listdir(path.parent) == ["w"]
+
+
+SAVER = """
+import sys
+import minigrad
+value = int(sys.argv[2])
+for _ in range(20):
+    minigrad.save({"w": minigrad.full((1000,), value)}, sys.argv[1])
+    w = minigrad.load(sys.argv[1])["w"]
+    assert (w == w[0]).all()
+"""
+
+
+def test_processes_that_save_to_one_path_leave_one_whole_file(tmp_path: Path) -> None:
+    path, environment = (
+        tmp_path / "w",
+        {**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
+    )
+    savers = [
+        subprocess.Popen([sys.executable, "-c", SAVER, str(path), str(i)], env=environment)
+        for i in range(3)
+    ]
+    assert [saver.wait(120) for saver in savers] == [0, 0, 0]
+    assert os.listdir(tmp_path) == ["w"]
+    assert mg.load(path)["w"][0] in range(3)
 
 
 WRITER = """

@@ -21,8 +21,9 @@ from minigrad.utils.data import (
     default_collate,
     random_split,
 )
+from tests.reference import scaled
 
-examples = settings(deadline=None, derandomize=True, max_examples=60)
+examples = settings(max_examples=scaled(60))
 sizes = st.integers(0, 40)
 batch_sizes = st.integers(1, 12)
 

@@ -60,11 +60,12 @@ def array(value: Any) -> Any:
 
 
 def curves(data: Any) -> list[Any]:
-    """Return a list of one-dimensional curves, of one curve or of several."""
+    """Return a list of one-dimensional curves, of one curve, of several, or of a matrix's rows."""
     if data is None:
         return []
-    several = isinstance(data, list | tuple) and len(data) > 0 and np.ndim(array(data[0])) > 0
-    return [array(curve) for curve in (data if several else [data])]
+    values = array(data)
+    several = np.ndim(values[0]) > 0 if len(values) else False
+    return list(values) if several else [values]
 
 
 def plot(

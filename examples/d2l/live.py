@@ -64,8 +64,8 @@ class Animator:
             y: the values, one for each curve, or a number if there is one curve; None leaves a
                 curve as it is.
         """
-        ys = list(y) if hasattr(y, "__len__") else [y]
-        xs = list(x) if hasattr(x, "__len__") else [x] * len(ys)
+        ys = list(y) if np.ndim(array(y)) else [y]
+        xs = list(x) if np.ndim(array(x)) else [x] * len(ys)
         while len(self.X) < len(ys):
             self.X.append([])
             self.Y.append([])

@@ -120,7 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--with", dest="engine", choices=["minigrad", "torch"], default="minigrad",
                         help="torch: imports unchanged, PyTorch and d2l as installed")  # fmt: skip
     parser.add_argument("--batches", type=int, metavar="N", help="end each pass after N batches")
-    parser.add_argument("--output", action="store_true", help="show what the cells print")
+    parser.add_argument(
+        "--output",
+        action="store_true",
+        help="show what the cells import instead, and what they print",
+    )
     parser.add_argument("--figures", type=Path, metavar="FOLDER", help="save figures there, as PNG")
     options = parser.parse_args(arguments)
     missing = [str(path) for path in options.files if not path.is_file()]
@@ -130,7 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.figures = options.figures and options.figures.absolute()
     counts = []
     for path in options.files:
-        cells = read(path)
+        try:
+            cells = read(path)
+        except ValueError as error:
+            parser.error(str(error))
         with cut_short(options.batches), classes_kept(), apart():
             counts.append(_run_file(path, cells, options))
     ran, total = (sum(count) for count in zip(*counts, strict=True))
@@ -146,6 +153,7 @@ def _run_file(path: Path, cells: list[Cell], options: argparse.Namespace) -> tup
     for result in run_cells(cells, rewrite=options.engine == "minigrad"):
         print(result.line(), flush=True)
         if options.output:
+            print("".join(f"    > {line}\n" for line in result.imports), end="")
             print("".join(f"    | {line}\n" for line in result.printed.splitlines()), end="")
         save_figures(options.figures, f"{path.stem}-{result.cell.number}")
         ran += result.error is None

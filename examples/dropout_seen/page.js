@@ -13,7 +13,8 @@ function bytes(base64) {
 function unpacked({ weight, factor, bias, inputs, outputs }) {
   const view = new DataView(bytes(weight).buffer);
   const integer = (_, i) => view.getInt16(2 * i, true) * factor;
-  return { weight: Float64Array.from({ length: inputs * outputs }, integer), bias, inputs, outputs };
+  const numbers = Float64Array.from({ length: inputs * outputs }, integer);
+  return { weight: numbers, bias, inputs, outputs };
 }
 
 const data = JSON.parse(byId("data").textContent);
@@ -26,7 +27,8 @@ const ON_SCREEN = 900; // milliseconds for each, while playing
 const now = { image: 0, p: 0.5, seed: [0, 0], offset: [0, 0] };
 let pass, generator, expected, sum, passes, distances, history, timer;
 
-const pixels = () => Float64Array.from(images.subarray(PIXELS * now.image, PIXELS * (now.image + 1)), (b) => b / 255);
+const picture = (i) => images.subarray(PIXELS * i, PIXELS * (i + 1));
+const pixels = () => Float64Array.from(picture(now.image), (byte) => byte / 255);
 const label = () => data.labels[now.image];
 const scaling = () => forward(layers, pixels(), now.p).probabilities;
 
@@ -67,22 +69,29 @@ function play(on) {
 
 // ------------------------------------------------------------------------- pictures
 
-// Draw 256 cells; each is {size, shape}: a square, a disc, or a cross for what was dropped.
-function cells(canvas, shapes, names) {
-  const side = 16, cell = 12, context = canvas.getContext("2d");
-  canvas.width = canvas.height = side * cell;
+const [SIDE, CELL, ARM] = [16, 12, 2.5]; // cells in a row; pixels of a cell, and of half a cross
+
+// Draw 256 cells, each a [shape, size]: a square, a disc, or a cross for what was dropped.
+function cells(canvas, shapes, colours) {
+  const context = canvas.getContext("2d");
+  canvas.width = canvas.height = SIDE * CELL;
   shapes.forEach(([shape, size], i) => {
-    const [x, y] = [(i % side + 0.5) * cell, (Math.floor(i / side) + 0.5) * cell];
-    const r = (Math.sqrt(Math.min(size, 1)) * (cell - 1)) / 2;
-    context.fillStyle = context.strokeStyle = names[shape];
-    context.beginPath();
+    const [x, y] = [((i % SIDE) + 0.5) * CELL, (Math.floor(i / SIDE) + 0.5) * CELL];
+    const r = (Math.sqrt(Math.min(size, 1)) * (CELL - 1)) / 2;
+    const path = new Path2D();
     if (shape === "dropped") {
-      context.moveTo(x - 2.5, y - 2.5), context.lineTo(x + 2.5, y + 2.5);
-      context.moveTo(x + 2.5, y - 2.5), context.lineTo(x - 2.5, y + 2.5);
-      context.stroke();
-    } else if (shape === "negative") {
-      context.arc(x, y, r, 0, 2 * Math.PI), context.fill();
-    } else context.fillRect(x - r, y - r, 2 * r, 2 * r);
+      for (const slope of [1, -1]) {
+        path.moveTo(x - ARM, y - slope * ARM);
+        path.lineTo(x + ARM, y + slope * ARM);
+      }
+      context.strokeStyle = colours[shape];
+      context.stroke(path);
+      return;
+    }
+    if (shape === "negative") path.arc(x, y, r, 0, 2 * Math.PI);
+    else path.rect(x - r, y - r, 2 * r, 2 * r);
+    context.fillStyle = colours[shape];
+    context.fill(path);
   });
 }
 
@@ -111,15 +120,16 @@ function told(layer, name) {
   return `${zeros} of ${layer.keep.length} are 0`;
 }
 
-function showLayers(names) {
+function showLayers(colours) {
   pass.hidden.forEach((layer, i) => {
     const values = [...layer.h, ...layer.y].reduce((a, b) => Math.max(a, b), 1e-9);
-    const slopes = [...layer.behind, ...layer.front].reduce((a, b) => Math.max(a, Math.abs(b)), 1e-9);
+    const gradients = [...layer.behind, ...layer.front];
+    const slopes = gradients.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-9);
     const tops = { h: values, y: values, keep: 1, behind: slopes, front: slopes };
     for (const [name, title] of PICTURES) {
       const figure = byId(`layer${i}-${name}`);
       const words = `${title}; ${told(layer, name)}`;
-      cells(figure.firstChild, shapesOf(layer, name, tops[name]), names);
+      cells(figure.firstChild, shapesOf(layer, name, tops[name]), colours);
       figure.firstChild.setAttribute("aria-label", `hidden layer ${i + 1}, ${words}`);
       figure.lastChild.textContent = words;
     }
@@ -140,13 +150,14 @@ function showClasses() {
   });
 }
 
-function showHistory(names) {
+function showHistory(colours) {
   const items = history.map((one, age) => {
     const item = document.createElement("li");
     const canvas = item.appendChild(document.createElement("canvas"));
     const best = one.probabilities.indexOf(Math.max(...one.probabilities));
     const words = `${data.classes[best]} ${percent(one.probabilities[best])}`;
-    cells(canvas, Array.from(one.hidden[0].keep, (keep) => [keep ? "kept" : "dropped", 1]), names);
+    const mask = Array.from(one.hidden[0].keep, (keep) => [keep ? "kept" : "dropped", 1]);
+    cells(canvas, mask, colours);
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `mask of pass ${passes - age}`);
     item.append(`${passes - age}: ${words}`);
@@ -163,8 +174,9 @@ function showCurve() {
   const up = (value) => BOTTOM - ((BOTTOM - TOP) * value) / top;
   const parts = [];
   for (const share of [0, 0.5, 1]) {
-    parts.push(`<line x1="${LEFT}" x2="${RIGHT}" y1="${up(share * top)}" y2="${up(share * top)}"/>`);
-    parts.push(`<text x="4" y="${up(share * top) + 4}">${percent(share * top)}</text>`);
+    const y = up(share * top);
+    parts.push(`<line x1="${LEFT}" x2="${RIGHT}" y1="${y}" y2="${y}"/>`);
+    parts.push(`<text x="4" y="${y + 4}">${percent(share * top)}</text>`);
   }
   for (let tick = 1; tick <= Math.max(k, 10); tick *= 10) {
     parts.push(`<text x="${across(tick)}" y="208" text-anchor="middle">${tick}</text>`);
@@ -172,7 +184,9 @@ function showCurve() {
   const points = distances.map((value, i) => `${across(i + 1).toFixed(1)},${up(value).toFixed(1)}`);
   parts.push(`<text x="${RIGHT}" y="234" text-anchor="end">k, the number of passes</text>`);
   parts.push(`<polyline points="${points.join(" ")}"/>`);
-  const words = `After ${k} passes the mean differs from weight scaling by at most ${percent(distances.at(-1))} in any class.`;
+  const words =
+    `After ${k} ${k > 1 ? "passes" : "pass"} the mean differs from weight scaling by at most ` +
+    `${percent(distances.at(-1))} in any class.`;
   byId("curve").innerHTML = `<title id="curve-title">${words}</title>${parts.join("")}`;
   byId("distance").textContent = words;
 }
@@ -185,16 +199,23 @@ function showState() {
     `Pass ${passes}: the masks of seed ${seed}, stream 0, offset ${offset}.` +
     (drawn ? "" : ` With p = ${now.p} nothing is drawn.`);
   byId("code").textContent =
-    `>>> from minigrad import Generator\n>>> g = Generator()\n>>> g.set_state((${seed}, 0, ${offset}))\n` +
+    ">>> from minigrad import Generator\n>>> g = Generator()\n" +
+    `>>> g.set_state((${seed}, 0, ${offset}))\n` +
     `>>> first, second = g.keep_mask((1, 256), ${now.p}), g.keep_mask((1, 256), ${now.p})`;
 }
 
 function show() {
   backward(layers, pass, label());
-  const names = {};
-  for (const name of ["kept", "positive", "negative", "dropped"]) names[name] = colour(name);
-  showState(), showLayers(names), showHistory(names), showClasses(), showCurve();
-  [...byId("images").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i === now.image)));
+  const colours = {};
+  for (const name of ["kept", "positive", "negative", "dropped"]) colours[name] = colour(name);
+  showState();
+  showLayers(colours);
+  showHistory(colours);
+  showClasses();
+  showCurve();
+  [...byId("images").children].forEach((button, i) => {
+    button.setAttribute("aria-pressed", String(i === now.image));
+  });
 }
 
 // ------------------------------------------------------------------------- controls
@@ -206,10 +227,13 @@ function build() {
     button.setAttribute("aria-label", `image ${i + 1}: ${data.classes[label]}`);
     const canvas = button.appendChild(document.createElement("canvas"));
     canvas.width = canvas.height = 28;
-    const picture = new ImageData(28, 28);
-    images.subarray(PIXELS * i, PIXELS * (i + 1)).forEach((b, j) => picture.data.set([b, b, b, 255], 4 * j));
-    canvas.getContext("2d").putImageData(picture, 0, 0);
-    button.onclick = () => { now.image = i; restart([0, 0]); };
+    const grey = new ImageData(28, 28);
+    picture(i).forEach((byte, j) => grey.data.set([byte, byte, byte, 255], 4 * j));
+    canvas.getContext("2d").putImageData(grey, 0, 0);
+    button.onclick = () => {
+      now.image = i;
+      restart([0, 0]);
+    };
   });
   layers.slice(0, -1).forEach((_, i) => {
     const row = byId("layers").appendChild(document.createElement("div"));
@@ -233,18 +257,26 @@ function build() {
 }
 
 build();
-byId("p").oninput = (event) => { now.p = Number(event.target.value); restart(now.offset); };
+byId("p").oninput = (event) => {
+  now.p = Number(event.target.value);
+  restart(now.offset); // the same numbers, compared with another threshold
+};
 byId("seed").onchange = (event) => {
   const word = /^\d{1,20}$/.test(event.target.value) ? wordOf(event.target.value) : null;
   const fits = word !== null && digitsOf(word) === event.target.value.replace(/^0+(?=\d)/, "");
   event.target.setCustomValidity(fits ? "" : "an integer from 0 to 2⁶⁴ − 1");
   event.target.reportValidity();
-  if (fits) { now.seed = word; restart([0, 0]); }
+  if (!fits) return;
+  now.seed = word;
+  restart([0, 0]);
 };
 byId("again").onclick = () => again();
 byId("play").onclick = () => play(timer === undefined);
 byId("many").onclick = () => again(100);
-byId("restart").onclick = () => { play(false); restart([0, 0]); };
+byId("restart").onclick = () => {
+  play(false);
+  restart([0, 0]);
+};
 document.onkeydown = (event) => {
   const button = { d: "again", p: "play", m: "many", r: "restart" }[event.key.toLowerCase()];
   const typing = event.target.id === "seed" || event.ctrlKey || event.metaKey || event.altKey;

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import device_of, fetch, is_array, move, on_device_of
+from minigrad.device import device_of, fetch, move, on_device_of
 from minigrad.distributed.world import World, joined
 from minigrad.graph import TensorBase
 
@@ -29,8 +29,8 @@ def all_reduce(tensors: Any, op: str = "sum", *, ordered: bool = False) -> Any:
         tensors: a tensor or a list of them, of the same shapes and dtypes on each rank.
         op: ``"sum"`` or ``"mean"``.
         ordered: add in the order of the ranks, whatever the MPI: the bits are then the same with
-            every MPI and every topology. The sum passes from rank to rank, so it takes about
-            R/2 times as long.
+            every MPI and every topology. The sum passes from rank to rank, R - 1 messages deep,
+            and comes back from the last.
 
     Returns:
         ``tensors``, the very same. On one rank nothing happens to them.
@@ -181,7 +181,7 @@ def _buckets(arrays: Sequence[Any]) -> Iterator[list[Any]]:
 
 def _finished(flat: Any) -> None:
     """Wait until a GPU has computed an array that MPI is to read."""
-    if is_array(flat) and not isinstance(flat, np.ndarray):
+    if not isinstance(flat, np.ndarray):
         fetch(flat[:1])
 
 

@@ -82,9 +82,7 @@ class DataParallel(Module):
                 other means than `micro_batches`.
             TypeError: no argument is a tensor.
         """
-        if not self.training or joined() is None:
-            return self.module(*args, **kwargs)
-        if self._pieces is not None:
+        if not self.training or joined() is None or self._pieces is not None:
             return self.module(*args, **kwargs)
         if here.part is not None:
             raise RuntimeError("divide the batch of a DataParallel by its own micro_batches()")

@@ -72,14 +72,14 @@ def cross_entropy_forward(
     plan, finish = _forward_plans(layout(x), layout(labels), layout(wrong), by, *settings)
     weight = NULL if weight is None else weight
     if reduction == "none":
-        losses = empty(x, labels.shape)
+        losses = empty(x, labels.shape, x.dtype)
         launch(plan, (x, labels, weight, losses, NULL, NULL, wrong))
         return losses
-    loss = empty(x, ())
+    loss = empty(x, (), x.dtype)
     if finish is None:
         launch(plan, (x, labels, weight, NULL, loss, NULL, wrong))
         return loss
-    sums = np.empty_like(x, shape=(plan.grid[0], 2), dtype=np.float64)
+    sums = empty(x, (plan.grid[0], 2), np.float64)
     launch(plan, (x, labels, weight, NULL, NULL, sums, wrong))
     launch(finish, (sums, loss))
     return loss
@@ -132,9 +132,9 @@ def cross_entropy_backward(
     count, plan = _backward_plans(layout(g), layout(x), layout(labels), by, *settings)
     weight, divisor = NULL if weight is None else weight, NULL
     if count is not None:
-        divisor = empty(x, ())
+        divisor = empty(x, (), x.dtype)
         launch(count, (labels, weight, divisor))
-    dx = np.empty_like(x)
+    dx = empty(x, x.shape, x.dtype)
     launch(plan, (g, x, labels, weight, divisor, dx))
     return dx
 

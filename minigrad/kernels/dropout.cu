@@ -89,9 +89,9 @@ struct Draw {
 };
 
 // Philox4x64-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
-// The key is (seed, stream), the counter offset + 1 + block.
-__device__ Draw philox(u64 seed, u64 stream, u64 offset, u64 block) {
-    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = 0, d = 0;
+// The key is (seed, stream), the counter offset + 1 + block, and above it the purpose.
+__device__ Draw philox(u64 seed, u64 stream, u64 offset, u64 block, u64 purpose = 0) {
+    u64 a = offset + 1 + block, b = a <= offset /* the carry */, c = purpose, d = 0;
     #pragma unroll
     for (int round = 0; round < 10; ++round) {
         const u64 by_a = 0xD2E7470EE14C6C93, by_c = 0xCA5A826395121157;
@@ -160,6 +160,22 @@ __global__ void keep_mask(bool* keep, i64 n, u64 seed, u64 stream, u64 offset, u
     if (LANES * block >= n) return;
     const u32 bits = keep_bits(seed, stream, offset, threshold, key, block);
     store(keep, unpacked<LANES>(bits), LANES * block, n);
+}
+
+// The same for the state that a generator has a number of Philox blocks after the one in memory, as a
+// CUDA graph needs it: `state` is its seed, stream and offset.
+__global__ void keep_mask_after(bool* keep, const u64* state, i64 n, u64 blocks, u64 threshold) {
+    const u64 seed = state[0], stream = state[1], offset = state[2] + blocks;
+    const i64 block = thread_number();
+    if (LANES * block >= n) return;
+    const u64 key = threshold & 0xffffff ? philox(seed, stream, offset, 0, 1).words[0] : 0;
+    const u32 bits = keep_bits(seed, stream, offset, threshold, key, block);
+    store(keep, unpacked<LANES>(bits), LANES * block, n);
+}
+
+// The state that a generator in memory has after that.
+__global__ void advance(u64* state, u64 blocks) {
+    state[2] += blocks;
 }
 
 // y[i] = x[i] * keep[i] * scale

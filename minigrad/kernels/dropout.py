@@ -17,6 +17,7 @@ from minigrad.kernels.launch import (
     c_name,
     check,
     check_is,
+    empty,
     groups,
     layout,
     planned,
@@ -24,7 +25,8 @@ from minigrad.kernels.launch import (
 from minigrad.philox import philox
 
 _FLOATS = ("float16", "float", "double")
-SOURCE = Source("dropout.cu", ("keep_mask", *(f"masked_scale<{t}>" for t in _FLOATS)))
+_MASKS = ("keep_mask", "keep_mask_after", "advance")
+SOURCE = Source("dropout.cu", (*_MASKS, *(f"masked_scale<{t}>" for t in _FLOATS)))
 _THREADS = 256
 _LANES = 32  # elements that one Philox block decides
 
@@ -41,21 +43,57 @@ def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], p: float)
     Returns:
         ``out`` itself.
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"keep_mask needs a p from 0 to 1, got {p}")
+    threshold = _threshold("keep_mask", p)
     seed, stream, offset = state
     (key,) = philox(*state, 1, purpose=1)
-    threshold = round(float(p) * 2**32)
     draw = _word(seed), _word(stream), np.uint64(offset), _word(threshold), key
-    launch(_mask_plan(layout(out)), (out,), draw)
+    launch(_mask_plan("keep_mask", layout(out)), (out,), draw)
     return out
 
 
+def keep_mask_after(launch: Launcher, out: Any, state: Any, blocks: int, p: float) -> Any:
+    """Fill ``out`` with the mask of the state a number of blocks after the one in memory.
+
+    Args:
+        launch: what launches.
+        out: booleans of any shape.
+        state: uint64, (3,): seed, stream and offset.
+        blocks: what is added to the offset, 0 to 2⁶⁴ - 1.
+        p: the probability of an element to be dropped, 0 to 1.
+
+    Returns:
+        ``out`` itself.
+    """
+    draw = np.uint64(blocks), _word(_threshold("keep_mask_after", p))
+    launch(_mask_plan("keep_mask_after", layout(out), layout(state)), (out, state), draw)
+    return out
+
+
+def advance(launch: Launcher, state: Any, blocks: int) -> None:
+    """Add a number of blocks to the offset of a state in memory, as of `keep_mask_after`."""
+    launch(_advance_plan(layout(state)), (state,), (np.uint64(blocks),))
+
+
+def _threshold(name: str, p: float) -> int:
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name} needs a p from 0 to 1, got {p}")
+    return round(float(p) * 2**32)
+
+
 @planned
-def _mask_plan(out: Layout) -> Plan:
-    check("keep_mask", out=out)
-    check_is("keep_mask", "out", out, np.bool_, out[1])
-    return _plan("keep_mask", out, _LANES)
+def _mask_plan(name: str, out: Layout, state: Layout | None = None) -> Plan:
+    check(name, out=out, state=state)
+    check_is(name, "out", out, np.bool_, out[1])
+    if state is not None:
+        check_is(name, "state", state, np.uint64, (3,))
+    return _plan(name, out, _LANES)
+
+
+@planned
+def _advance_plan(state: Layout) -> Plan:
+    check("advance", state=state)
+    check_is("advance", "state", state, np.uint64, (3,))
+    return Plan(SOURCE, "advance", (1,), (1,))
 
 
 def masked_scale(launch: Launcher, x: Any, keep: Any, scale: float) -> Any:
@@ -71,7 +109,7 @@ def masked_scale(launch: Launcher, x: Any, keep: Any, scale: float) -> Any:
         raise RefusedError(f"masked_scale needs a number as scale, got {type(scale).__name__}")
     if x.dtype == np.float16 and abs(scale) > 65504:
         raise RefusedError(f"masked_scale's scale of {scale} is beyond the range of float16")
-    y = np.empty_like(x)
+    y = empty(x, x.shape, x.dtype)
     launch(_scale_plan(layout(x), layout(keep), scale), (x, keep, y))
     return y
 

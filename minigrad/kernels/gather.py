@@ -19,6 +19,7 @@ from minigrad.kernels.launch import (
     c_name,
     check,
     check_is,
+    empty,
     groups,
     layout,
     planned,
@@ -44,7 +45,7 @@ def gather_rows(launch: Launcher, data: Any, index: Any, wrong: Any, divisor: fl
         float32, (len(index), ...).
     """
     plan = _plan(layout(data), layout(index), layout(wrong), divisor)
-    out = np.empty_like(data, shape=index.shape + data.shape[1:], dtype=_FLOAT)
+    out = empty(data, index.shape + data.shape[1:], _FLOAT)
     launch(plan, (data, index, out, wrong))
     return out
 

@@ -134,9 +134,12 @@ def groups(n: int, size: int) -> int:
     return -(-n // size)
 
 
-def empty(like: Any, shape: tuple[int, ...]) -> Any:
-    """Return a new array like another but for its shape; CuPy takes the shape () for none given."""
-    return np.empty_like(like, shape=shape) if shape else np.empty_like(like, shape=(1,))[0]
+def empty(like: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return a new array, whose elements nobody has written, of the same library as another.
+
+    It is the one call that makes an array; ``np.empty_like`` comes to it, in three times its time.
+    """
+    return type(like)(shape, dtype)
 
 
 # ------------------------------------------------------------------------- what arrays have to be

@@ -15,6 +15,7 @@ from minigrad.kernels.launch import (
     c_name,
     check,
     check_is,
+    empty,
     groups,
     layout,
     planned,
@@ -35,7 +36,7 @@ def relu_forward(launch: Launcher, x: Any, out: Any = None) -> Any:
         x: float32 or float64.
         out: an array like x to write into, x itself included.
     """
-    y = np.empty_like(x) if out is None else out
+    y = empty(x, x.shape, x.dtype) if out is None else out
     launch(_plan("relu_forward", layout(x), layout(y)), (x, y))
     return y
 
@@ -49,7 +50,7 @@ def relu_backward(launch: Launcher, g: Any, y: Any) -> Any:
         y: what `relu_forward` returned.
     """
     plan = _plan("relu_backward", layout(g), layout(y))
-    dx = np.empty_like(g)
+    dx = empty(g, g.shape, g.dtype)
     launch(plan, (g, y, dx))
     return dx
 

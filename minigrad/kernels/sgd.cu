@@ -18,9 +18,14 @@ struct Tensors {
     bool fresh[TENSORS];  // its buffer is to be filled, not yet to be read
 };
 
+// `now`, if it is not null, has the settings in memory, where a CUDA graph finds those of the day.
 template <typename T>
 __global__ void sgd_step(Tensors<T> all, int count, T lr, T momentum, T gain, T weight_decay,
-                         bool decays, bool nesterov, bool maximize) {
+                         bool decays, bool nesterov, bool maximize, const double* now) {
+    if (now) {
+        lr = (T)now[0], momentum = (T)now[1], gain = (T)now[2], weight_decay = (T)now[3];
+        decays = now[3] != 0, nesterov = now[4] != 0, maximize = now[5] != 0;
+    }
     int t = 0;  // this block's tensor: the last that begins at or before it
     for (int above = count; above - t > 1;) {
         const int middle = (t + above) / 2;

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.kernels.launch import (
+    NULL,
     Launcher,
     Layout,
     Plan,
@@ -54,6 +55,7 @@ def sgd_step(
     weight_decay: float = 0.0,
     nesterov: bool = False,
     maximize: bool = False,
+    now: Any = None,
 ) -> None:
     """Change parameters and momentum buffers in place (defined by `definitions.sgd_step`).
 
@@ -67,6 +69,7 @@ def sgd_step(
         fresh: for each parameter, whether its buffer is yet to be filled, with the gradient as it
             is after weight decay; what it holds is not read.
         lr, momentum, dampening, weight_decay, nesterov, maximize: as of `minigrad.optim.SGD`.
+        now: the settings in memory, which count instead: float64, (6,), as of `settings_in_memory`.
 
     Raises:
         TypeError: a dtype is another.
@@ -77,6 +80,8 @@ def sgd_step(
         raise ValueError(f"sgd_step takes buffers with momentum only: got {has}, and {momentum=}")
     fresh = fresh or [False] * len(parameters)
     held = buffers or [None] * len(parameters)
+    if now is not None:
+        check_is("sgd_step", "now", layout(now), np.float64, (6,))
     trios = tuple(
         (layout(p), layout(g), None if b is None else layout(b))
         for p, g, b in zip(parameters, gradients, held, strict=True)
@@ -85,9 +90,11 @@ def sgd_step(
         for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
             if arrays is not None:
                 table[name][: len(members)] = [arrays[i].data.ptr for i in members]
-        table["fresh"][: len(members)] = [fresh[i] for i in members]
+        if buffers is not None:
+            table["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
-        launch(plan, (table,), settings)  # copies the table: it can be used again
+        # a launch copies the table: it can be used again
+        launch(plan, (table,), (*settings, NULL if now is None else now))
 
 
 @functools.lru_cache(maxsize=64)
@@ -120,6 +127,18 @@ def _plans(
             plan = Plan(SOURCE, f"{name}<{t}>", (blocks,), (256,), (np.int32(n),))
             plans.append((trios[some[0]][0][0], plan, table, some))
     return plans
+
+
+def settings_in_memory(
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> tuple[float, ...]:
+    """Return settings as the kernel reads them from memory."""
+    return lr, momentum, 1 - dampening, weight_decay, float(nesterov), float(maximize)
 
 
 @planned

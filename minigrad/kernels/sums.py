@@ -15,6 +15,7 @@ from minigrad.kernels.launch import (
     Source,
     c_name,
     check,
+    empty,
     groups,
     layout,
     planned,
@@ -37,7 +38,7 @@ def sum_rows(launch: Launcher, x: Any, lead: int) -> Any:
         lead: how many dimensions to sum over, at least 1 and less than all.
     """
     plan = _plan(layout(x), lead)
-    sums = np.empty_like(x, shape=x.shape[lead:])
+    sums = empty(x, x.shape[lead:], x.dtype)
     launch(plan, (x, sums))
     return sums
 

@@ -15,7 +15,7 @@ from minigrad.moves import targets_of
 from minigrad.nn.registry import Registry
 from minigrad.random import Generator
 from minigrad.tensor import Tensor
-from minigrad.utils.state import as_saved, like
+from minigrad.utils.state import as_saved, as_stream, like
 
 T = TypeVar("T")
 
@@ -472,7 +472,7 @@ class Module:
         states: dict[Generator, list[int]] = {}
         for name, generator in streams.items():
             try:
-                state = _stream(name, state_dict[name])
+                state = as_stream(name, state_dict[name])
                 if states.setdefault(generator, state) != state:
                     raise ValueError(f"{name} is shared here, and has several states in state_dict")
             except (TypeError, ValueError) as error:
@@ -546,16 +546,6 @@ def _once(named: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         if value not in seen:
             seen.add(value)
             yield name, value
-
-
-def _stream(name: str, value: Any) -> list[int]:
-    """Return the state of a generator that is saved as a tensor, or raise."""
-    state = as_saved(value)
-    if state.shape != (3,) or state.dtype.kind not in "iu" or bool((state < 0).any()):
-        raise ValueError(
-            f"{name} is a random stream: expected its seed, stream and offset, got {value!r:.80}"
-        )
-    return [int(number) for number in state.tolist()]
 
 
 def _fitting(name: str, value: Any, own: Tensor) -> Tensor:

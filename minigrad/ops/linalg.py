@@ -7,23 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import cublas
 from minigrad.device import device_of
+from minigrad.fused import fused
 from minigrad.graph import sole_view
 from minigrad.table import differentiable
 
 __all__ = ["bmm", "dot", "linear", "matmul", "mm", "mv"]
+_FLOAT16 = np.dtype(np.float16)
 
 
-def _product(a: Any, b: Any) -> Any:
+def _product_as_it_is(a: Any, b: Any) -> Any:
     """Return ``a @ b``, of arrays or tensors."""
     try:
-        if a.dtype.char == b.dtype.char == "e" and isinstance(a, np.ndarray):
+        if a.dtype == _FLOAT16 == b.dtype and isinstance(a, np.ndarray):
             return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
         return a @ b
     except ValueError:
         if device_of(a) != device_of(b):
             raise
         raise RuntimeError(_mismatch(a.shape, b.shape)) from None
+
+
+_product = fused(cublas.matmul)(_product_as_it_is)
 
 
 @differentiable(
@@ -141,6 +147,7 @@ def _to_weight(g: Any, x: Any) -> Any:
 
 
 @differentiable(x=_to_input, weight=_to_weight, bias=lambda g: g)
+@fused(cublas.linear)
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """Return ``x @ weight.T + bias``.
 
@@ -158,7 +165,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         )
     if weight.ndim == 1 and bias is not None:
         raise RuntimeError("mat2 must be a matrix, got 1-D tensor: a bias needs a weight (1, in)")
-    y = _product(x, weight.T)
+    y = _product_as_it_is(x, weight.T)
     if bias is None:
         return y
     try:

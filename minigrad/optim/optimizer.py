@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minigrad.device import now
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, like
 
@@ -33,6 +34,7 @@ class Optimizer:
     """
 
     steps_taken = 0  # how often step() has been called: a schedule asks whether it was
+    capturable = False  # whether step() can be a part of a CUDA graph, settings and all
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -167,6 +169,8 @@ def _counted(step: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(step)
     def counted(self: Optimizer, *args: Any, **options: Any) -> T:
         self.steps_taken += 1
+        if now.captured is not None:
+            now.captured.takes_step(self)
         return step(self, *args, **options)
 
     return counted

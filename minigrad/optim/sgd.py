@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels
+from minigrad.device import device_of, now
 from minigrad.fused import fused
 from minigrad.grad_mode import enable_grad
 from minigrad.graph import wrap
+from minigrad.kernels.sgd import settings_in_memory
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensor import Tensor
 
@@ -42,6 +44,8 @@ class SGD(Optimizer):
         >>> p
         tensor([0.8000, 1.6000], requires_grad=True)
     """
+
+    capturable = True
 
     def __init__(
         self,
@@ -105,22 +109,55 @@ class SGD(Optimizer):
                 np.empty_like(p.array) if b is None else b.array
                 for p, b in zip(moving, known, strict=True)
             ]
-        update(
-            [p.array for p in moving],
-            [p.grad.array for p in moving],
-            buffers,
-            fresh,
-            float(group["lr"]),
-            momentum,
-            float(group["dampening"]),
-            float(group["weight_decay"]),
-            group["nesterov"],
-            group["maximize"],
-        )
+        settings = settings_of(group)
+        if now.captured is not None:
+            settings += (self._captured(moving, group),)
+        arrays, gradients = [p.array for p in moving], [p.grad.array for p in moving]
+        update(arrays, gradients, buffers, fresh, *settings)
         for i, p in enumerate(moving):
             p._storage.change()
             if buffers is not None and fresh[i]:
                 self.state.setdefault(p, {})["momentum_buffer"] = wrap(buffers[i])
+
+    def _captured(self, moving: list[Tensor], group: dict[str, Any]) -> Any:
+        """Return the settings in memory, where each replay of a CUDA graph finds those of the day.
+
+        Raises:
+            RuntimeError: later, before a replay: what the graph was captured with is gone.
+        """
+        arrays, momentum = [p.array for p in moving], bool(group["momentum"])
+
+        def current() -> tuple[float, ...]:
+            if any(p.array is not array for p, array in zip(moving, arrays, strict=True)):
+                raise RuntimeError(
+                    "a parameter's memory was replaced after its step became a CUDA graph: change "
+                    "parameters in place (`with no_grad(): p.copy_(...)`), or make a new graph"
+                )
+            if bool(group["momentum"]) != momentum:
+                raise RuntimeError(
+                    f"momentum became {group['momentum']} after the step became a CUDA graph, "
+                    f"which was captured {'with' if momentum else 'without'}: make a new graph"
+                )
+            return settings_in_memory(*settings_of(group))
+
+        def changed() -> None:
+            for p in moving:
+                p._storage.change()
+
+        now.captured.at_replay(changed)
+        return now.captured.numbers(("SGD", id(group)), current, np.float64).array
+
+
+def settings_of(group: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the settings of a group, in the order of `change`."""
+    return (
+        float(group["lr"]),
+        float(group["momentum"]),
+        float(group["dampening"]),
+        float(group["weight_decay"]),
+        group["nesterov"],
+        group["maximize"],
+    )
 
 
 def change(
@@ -170,8 +207,13 @@ def update(
     Args:
         parameters, gradients, buffers, fresh: lists of what `change` takes; without momentum
             ``buffers`` is None, and ``fresh`` empty.
-        settings: what else `change` takes, in its order.
+        settings: what else `change` takes, in its order; in a CUDA graph, the same in memory too.
     """
+    if len(settings) > 6:
+        raise RuntimeError(
+            "in a CUDA graph, SGD changes contiguous parameters of float32 or float64 on the GPU; "
+            f"the first here has dtype {parameters[0].dtype} on {device_of(parameters[0])}"
+        )
     for i, p in enumerate(parameters):
         buffer = None if buffers is None else buffers[i]
         change(p, gradients[i], buffer, buffers is not None and fresh[i], *settings)

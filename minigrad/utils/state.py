@@ -33,3 +33,18 @@ def like(saved: Tensor, own: Tensor) -> Tensor:
     """
     with np.errstate(all="ignore"):  # what is out of range for the dtype becomes infinite
         return saved.to(own.device).to(own.dtype)
+
+
+def as_stream(name: str, value: Any) -> list[int]:
+    """Return the state of a random stream that is saved as a tensor: seed, stream and offset.
+
+    Raises:
+        TypeError: it holds something else than numbers.
+        ValueError: it is not three integers; ``name`` is what it was saved under.
+    """
+    state = as_saved(value)
+    if state.shape != (3,) or state.dtype.kind not in "iu" or bool((state < 0).any()):
+        raise ValueError(
+            f"{name} is a random stream: expected its seed, stream and offset, got {value!r:.80}"
+        )
+    return [int(number) for number in state.tolist()]

@@ -120,7 +120,7 @@ def libraries() -> Path:
 def _build(to: Path) -> None:
     flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-fPIC", "-U_FORTIFY_SOURCE", *includes()]
     flags += ["-DNOTHING_OF_CUPY"]
-    ours = [HERE / "runtime.cpp", HERE / "nvrtc.cpp", HERE / "cub.cpp"]
+    ours = [HERE / "runtime.cpp", HERE / "nvrtc.cpp", HERE / "cub.cpp", HERE / "cublaslt.cpp"]
     machine = HERE.parent / "kernels" / "cuda_on_cpu.cpp"
     shared = ["-shared", "-L", str(to)]
     named = [f"-Wl,-soname,{LIBRARY}", "-ldl", "-o", str(to / LIBRARY)]

@@ -49,6 +49,33 @@ cudaError_t take_overdue() {
     return code;
 }
 
+// ------------------------------------------------------------------------- streams
+
+using Graph = std::vector<gpu::Work>;  // what was captured, in its order
+
+struct Stream {
+    int device;
+    bool blocking;  // it and the default stream wait for each other
+    long given = 0, done = 0;
+    std::deque<gpu::Work> queue = {};
+    std::unique_ptr<Graph> captured = nullptr;  // while it is capturing
+    int mode = 0;                               // of the capture
+    bool invalid = false;                       // what no capture allows was asked for
+};
+
+std::vector<std::unique_ptr<Stream>> streams;  // for good: events refer to them
+
+Stream* stream_of(cudaStream_t handle) {  // 0 for the default stream, by any of its three names
+    return uintptr_t(handle) <= 2 ? nullptr : (Stream*)handle;
+}
+
+// Nobody waits for what only a replay will do.
+cudaError_t uncaptured(Stream& stream, const char* what) {
+    if (!stream.captured) return cudaSuccess;
+    stream.invalid = true;
+    return failed(cudaErrorStreamCaptureUnsupported, "%s is not permitted when stream is capturing", what);
+}
+
 // ------------------------------------------------------------------------- devices and memory
 
 constexpr size_t TOTAL = size_t(8) << 30;  // bytes of a device's memory
@@ -81,6 +108,9 @@ Allocations::iterator find(const void* at) {
 cudaError_t allocate(void** at, size_t size, bool on_device) {
     *at = nullptr;
     if (size == 0) return cudaSuccess;
+    for (auto& stream : streams)
+        if (stream->captured && stream->mode != cudaStreamCaptureModeRelaxed)
+            if (const cudaError_t code = uncaptured(*stream, "to allocate memory")) return code;
     const bool room = !on_device || used[current_device] + size <= TOTAL;
     if (!room || posix_memalign(at, 512, size))
         return failed(cudaErrorMemoryAllocation, "no room for %zu bytes", size);
@@ -108,20 +138,7 @@ std::string trouble_at(const void* at, size_t size, bool on_device) {
     return text;
 }
 
-// ------------------------------------------------------------------------- streams
-
-struct Stream {
-    int device;
-    bool blocking;  // it and the default stream wait for each other
-    long given = 0, done = 0;
-    std::deque<gpu::Work> queue = {};
-};
-
-std::vector<std::unique_ptr<Stream>> streams;  // for good: events refer to them
-
-Stream* stream_of(cudaStream_t handle) {  // 0 for the default stream, by any of its three names
-    return uintptr_t(handle) <= 2 ? nullptr : (Stream*)handle;
-}
+// ------------------------------------------------------------------------- what streams do
 
 cudaError_t do_first(Stream& stream) {
     const gpu::Work work = std::move(stream.queue.front());
@@ -139,14 +156,17 @@ cudaError_t finish(Stream& stream, long until) {
 
 cudaError_t finish_all(int device, bool blocking_only) {
     for (auto& stream : streams)
-        if (stream->device == device && (stream->blocking || !blocking_only))
+        if (stream->device == device && (stream->blocking || !blocking_only)) {
+            if (const cudaError_t code = uncaptured(*stream, "to wait for all streams")) return code;
             if (const cudaError_t code = finish(*stream, stream->given)) return code;
+        }
     return take_overdue();
 }
 
 cudaError_t finish(cudaStream_t handle) {
     Stream* const stream = stream_of(handle);
     if (!stream) return finish_all(current_device, true);
+    if (const cudaError_t code = uncaptured(*stream, "to wait for it")) return code;
     if (const cudaError_t code = finish(*stream, stream->given)) return code;
     return take_overdue();
 }
@@ -170,6 +190,10 @@ cudaError_t gpu::enqueue(cudaStream_t handle, const char* what, Work work) {
         if (stream->device != current_device)
             return failed(cudaErrorInvalidResourceHandle, "%s: the stream is of device %d, and device %d is current",
                           what, stream->device, current_device);
+        if (stream->captured) {
+            stream->captured->push_back(std::move(work));
+            return cudaSuccess;
+        }
         stream->queue.push_back(std::move(work));
         ++stream->given;
         return cudaSuccess;
@@ -223,6 +247,8 @@ cudaError_t copied(void* to, const void* from, size_t size, cudaMemcpyKind kind,
         for (const std::string& wrong : {trouble_at(to, size, to_device), trouble_at(from, size, from_device)})
             if (!wrong.empty()) return failed(cudaErrorInvalidValue, "copy of kind %d: %s", kind, wrong.c_str());
     if (gpu::idle() && from_device) return cudaSuccess;
+    if (Stream* const given = stream_of(stream); given && !(to_device && from_device))
+        if (const cudaError_t code = uncaptured(*given, "a copy between host and device")) return code;
     // from the host's memory, unless it is pinned, a copy is made before the call returns
     std::shared_ptr<std::vector<char>> held;
     if (!from_device && find(from) == allocations.end())
@@ -389,18 +415,65 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) { LOCKED; return finish(s
 cudaError_t cudaStreamQuery(cudaStream_t handle) {  // each question brings it on by a step
     LOCKED;
     Stream* const stream = stream_of(handle);
+    if (stream && stream->captured) return uncaptured(*stream, "to ask whether it is done");
     if (!stream || stream->done == stream->given) return cudaSuccess;
     const cudaError_t code = do_first(*stream);
     return code ? code : cudaErrorNotReady;
 }
 
-cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
-    *status = cudaStreamCaptureStatusNone;
+// ------------------------------------------------------------------------- the runtime: graphs
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+    LOCKED;
+    const Stream* const stream = stream_of(handle);
+    *status = !stream || !stream->captured ? cudaStreamCaptureStatusNone
+              : stream->invalid            ? cudaStreamCaptureStatusInvalidated
+                                           : cudaStreamCaptureStatusActive;
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t handle, unsigned) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
     LOCKED;
+    Stream* const stream = stream_of(handle);
+    if (!stream) return failed(cudaErrorStreamCaptureUnsupported, "the default stream cannot be captured");
+    if (stream->captured) return failed(cudaErrorIllegalState, "the stream is capturing already");
+    stream->captured.reset(new Graph), stream->mode = mode, stream->invalid = false;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
+    LOCKED;
+    Stream* const stream = stream_of(handle);
+    *graph = nullptr;
+    if (!stream || !stream->captured) return failed(cudaErrorIllegalState, "the stream is not capturing");
+    std::unique_ptr<Graph> captured = std::move(stream->captured);
+    if (stream->invalid) return failed(cudaErrorStreamCaptureInvalidated, "the capture was invalidated");
+    *graph = (cudaGraph_t)captured.release();
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
+    *made = (cudaGraphExec_t) new Graph(*(Graph*)graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) { delete (Graph*)graph; return cudaSuccess; }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) { delete (Graph*)graph; return cudaSuccess; }
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+    LOCKED;
+    for (const gpu::Work& work : *(Graph*)graph)
+        if (const cudaError_t code = gpu::enqueue(stream, "graph", work)) return code;
+    return cudaSuccess;
+}
+
+// ------------------------------------------------------------------------- the runtime: events
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t handle, unsigned) {
+    LOCKED;
+    if (Stream* const waiting = stream_of(stream))
+        if (const cudaError_t code = uncaptured(*waiting, "to wait for an event of another")) return code;
     const Event& event = *(Event*)handle;
     return event.stream ? finish(*event.stream, event.at) : cudaSuccess;
 }

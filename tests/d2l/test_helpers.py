@@ -136,6 +136,8 @@ x = [0.0, 1.0, 2.0]
         (([x, x],), [([0, 1, 2], x), ([0, 1, 2], x)]),
         ((minigrad.tensor(x, requires_grad=True), [minigrad.tensor(x)]), [(x, x)]),
         ((np.array(x), np.array(x)), [(x, x)]),
+        ((x, minigrad.tensor([x, x])), [(x, x), (x, x)]),
+        (([], []), [([], [])]),
         (([x, x], [[minigrad.tensor(v) for v in x], x]), [(x, x), (x, x)]),
     ],
 )
@@ -176,7 +178,8 @@ def test_an_animator_draws_what_it_is_given_and_needs_no_notebook() -> None:
     assert animator.axes[0].get_xlabel() == "epoch"
     single = d2l.Animator()
     single.add(1, 0.5)
-    assert single.Y == [[0.5]]
+    single.add(2, minigrad.tensor(0.25, requires_grad=True))
+    assert single.Y == [[0.5, 0.25]]
     assert not plt.get_fignums()  # figures that live elsewhere are not shown by plt.show()
 
 

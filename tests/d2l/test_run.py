@@ -153,6 +153,7 @@ def test_cells_share_a_namespace_and_their_last_value_is_printed(
 ) -> None:
     assert run.main([str(write(GOOD)), "--output"]) == 0
     out = capsys.readouterr().out
+    assert "    > import minigrad as torch\n    > from examples import d2l as d2l\n" in out
     assert "    | sum\n    | tensor([3., 3.])\n" in out
     assert out.endswith("chapter.md: 2 of 2 cells ran\n")
 
@@ -192,6 +193,15 @@ def test_a_file_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str])
         run.main(["no-such-chapter.md"])
     assert error.value.code == 2
     assert "no such file: no-such-chapter.md" in capsys.readouterr().err
+
+
+def test_a_notebook_that_is_none_is_refused(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        run.main([str(write("[]", "chapter.ipynb"))])
+    assert error.value.code == 2
+    assert "chapter.ipynb: not a notebook" in capsys.readouterr().err
 
 
 def test_a_chapter_without_cells_is_no_success(write: Write) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,15 @@ def test_mpi_gets_a_gpus_memory_if_it_can_reach_there_and_else_the_hosts(
 
 
 # ------------------------------------------------------------------------- without MPI
+
+
+def test_importing_minigrad_loads_nothing_of_this_and_importing_this_no_mpi() -> None:
+    code = "import sys, minigrad; print('minigrad.distributed' in sys.modules);"
+    code += "import minigrad.distributed; print('mpi4py' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=jobs.ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_one_rank_needs_no_mpi_and_changes_nothing() -> None:

@@ -13,6 +13,7 @@ the exceptions that CuPy's source shows. Work on nothing counts as none.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -63,6 +64,24 @@ class RawModule:
         return run
 
 
+class Product:
+    """A matrix product with a bias, in the place of cuBLASLt's (`minigrad.cublas.Product`)."""
+
+    def __init__(self, first: Any, second: Any, dtype: Any, *more: Any) -> None:
+        columns = first.columns if first.transposed else first.rows
+        self.shape = (second.rows if second.transposed else second.columns), columns
+        *_, self._bias = more
+
+    def __call__(self, a: Any, b: Any, y: Any) -> None:
+        launch("matmul")
+        sums = y.dtype.type if y.dtype != np.float16 else np.float32
+        left, right, result = (array._host for array in (a, b, y))
+        result[...] = left.astype(sums, copy=False) @ right.astype(sums, copy=False)
+        if self._bias:
+            kind = ctypes.c_byte * (y.dtype.itemsize * self.shape[1])
+            result += np.frombuffer(kind.from_address(self._bias), y.dtype)
+
+
 _load: Callable[..., Any] | None = None
 
 
@@ -74,7 +93,7 @@ def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
         load: compiles CUDA kernels: ``load(source, options, names)`` has a method ``get_function``,
             whose result takes grid, block and arguments, arrays of this module among them.
     """
-    from minigrad import fused
+    from minigrad import cublas, fused
     from minigrad.device import _pending, cuda_status, gpus
 
     def look_anew() -> None:
@@ -82,16 +101,19 @@ def installed(load: Callable[..., Any] | None = None) -> Iterator[ModuleType]:
         gpus.several = False
         _pending.clear()
         fused.launch.forget()
+        cublas._product.cache_clear()
 
     global _load
     before = {name: module for name, module in sys.modules.items() if name == "cupy"}
     outer, _load = _load, load
     sys.modules["cupy"] = sys.modules[__name__]
+    multiplies, cublas.Product = cublas.Product, Product  # type: ignore[misc, assignment]
     look_anew()
     try:
         yield sys.modules[__name__]
     finally:
         _load = outer
+        cublas.Product = multiplies  # type: ignore[misc]
         del sys.modules["cupy"]
         sys.modules.update(before)
         look_anew()

@@ -60,8 +60,9 @@ def check_indices(table: Any, count: Any, wrong: Any) -> None:
 
 
 def sgd_step(
-    table: Any, count: Any, lr: Any, momentum: Any, gain: Any, decay: Any, *more: Any
+    table: Any, count: Any, lr: Any, momentum: Any, gain: Any, decay: Any, *flags_now: Any
 ) -> None:
+    *more, _ = flags_now  # the last is where a CUDA graph finds settings, and there is none here
     kind = {4: ctypes.c_float, 8: ctypes.c_double}[lr.itemsize]
 
     def array(address: Any, size: Any) -> Any:

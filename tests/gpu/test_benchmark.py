@@ -89,6 +89,10 @@ def test_what_was_aimed_at_is_judged_by_the_medians() -> None:
         names = {"ours": gpu.OURS, "eager": gpu.EAGER, "copy": gpu.COPY}
         return Result("task", "µs", {names[name]: values for name, values in rounds.items()})
 
+    forward = Result(
+        "forward, 8 elements", "µs", {gpu.OURS: [1.0], gpu.EAGER: [1.0], gpu.COPY: [0.8]}
+    )
+    assert gpu.shares(forward) == {gpu.OURS: pytest.approx(1.0), gpu.EAGER: pytest.approx(0.9)}
     steps = {"fast": result(ours=[1.0] * 3, eager=[2.0] * 3), "slow": result(ours=[3], eager=[2])}
     near = result(ours=[1.0, 1.0, 9.0], eager=[0.5, 0.5, 9.0], copy=[0.8, 0.8, 0.1])
     assert gpu.shares(near)[gpu.OURS] == pytest.approx(0.9)

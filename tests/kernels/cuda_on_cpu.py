@@ -94,21 +94,39 @@ class Allocation:
 
 
 class DeviceArray:
-    """An array in device memory, with what wrappers may ask of a CuPy array, and no more."""
+    """An array in device memory, with what wrappers may ask of a CuPy array, and no more.
 
-    def __init__(self, device: Device, allocation: Allocation, view: np.ndarray) -> None:
-        self._device, self.allocation, self.view = device, allocation, view
+    Args:
+        shape, dtype: of a new one, which nobody has written; as CuPy's are made.
+        skew: how many elements it starts off.
+
+    Attributes:
+        device: where it is; every device has a class of its own.
+    """
+
+    device: Device
+
+    def __init__(self, shape: Any, dtype: Any, skew: int = 0) -> None:
+        dtype = np.dtype(dtype)
+        allocation = Allocation(math.prod(shape) * dtype.itemsize, skew * dtype.itemsize)
+        self.device._allocations.add(allocation)
+        self._look(allocation, np.ndarray(shape, dtype, allocation.bytes.data))
+
+    def _look(self, allocation: Allocation, view: np.ndarray) -> None:
+        self.allocation, self.view = allocation, view
         self.dtype, self.shape, self.strides = view.dtype, view.shape, view.strides
         self.ndim, self.size, self.nbytes = view.ndim, view.size, view.nbytes
         self.flags = view.flags
-        self.data = types.SimpleNamespace(ptr=view.ctypes.data, device_id=device.number)
+        self.data = types.SimpleNamespace(ptr=view.ctypes.data, device_id=self.device.number)
 
     def __len__(self) -> int:
         return len(self.view)
 
     def __getitem__(self, key: Any) -> DeviceArray:
         key = key if isinstance(key, tuple) else (key,)
-        return DeviceArray(self._device, self.allocation, self.view[(*key, ...)])
+        found = object.__new__(type(self))
+        found._look(self.allocation, self.view[(*key, ...)])
+        return found
 
     def __int__(self) -> int:
         return int(self.get())
@@ -126,11 +144,10 @@ class DeviceArray:
         return self.view.copy()
 
     def __array_function__(self, function: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
-        if function not in (np.empty_like, np.zeros_like):
+        if function is not np.zeros_like:
             raise TypeError(f"np.{function.__name__} is no part of what kernels' wrappers may use")
         shape = kwargs.get("shape") or self.shape  # as CuPy takes ()
-        array = self._device.empty(shape, kwargs.get("dtype") or self.dtype)
-        return array if function is np.empty_like else array.fill(0)
+        return self.device.empty(shape, kwargs.get("dtype") or self.dtype).fill(0)
 
     def fill(self, values: Any) -> DeviceArray:
         """Write from the host."""
@@ -157,13 +174,11 @@ class Device:
         self.flush = False
         self.schedules: Sequence[int] = range(len(SCHEDULES))
         self._allocations: weakref.WeakSet[Allocation] = weakref.WeakSet()
+        self._array = type("DeviceArray", (DeviceArray,), {"device": self})
 
     def empty(self, shape: Any, dtype: Any, skew: int = 0) -> DeviceArray:
         """Return an array that nobody has written; ``skew`` is in elements."""
-        dtype = np.dtype(dtype)
-        allocation = Allocation(math.prod(shape) * dtype.itemsize, skew * dtype.itemsize)
-        self._allocations.add(allocation)
-        return DeviceArray(self, allocation, np.ndarray(shape, dtype, allocation.bytes.data))
+        return self._array(shape, dtype, skew)
 
     def array(self, values: Any, skew: int = 0) -> DeviceArray:
         """Return a copy of an array of the host."""
@@ -352,9 +367,14 @@ class Kernel:
             enter=self._enter,
             values=(ctypes.c_void_p * len(held))(*(h.ctypes.data for h in held)),
             memories=(MemoryStruct * len(allocations))(
-                *((a.begin, a.begin + len(a.bytes), a.written.ctypes.data) for a in allocations)
+                *(
+                    MemoryStruct(a.begin, a.begin + len(a.bytes), a.written.ctypes.data)
+                    for a in allocations
+                )
             ),
-            spans=(SpanStruct * len(spans))(*((p, p + n, m, w, i) for p, n, m, w, i in spans)),
+            spans=(SpanStruct * len(spans))(
+                *(SpanStruct(p, p + n, m, w, i) for p, n, m, w, i in spans)
+            ),
             shared_begin=self._library.shared_begin(),
             shared_end=self._library.shared_end(),
             n_memories=len(allocations),

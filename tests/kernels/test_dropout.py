@@ -10,7 +10,7 @@ import pytest
 import minigrad
 from minigrad import masks
 from minigrad.kernels import Launcher, RefusedError, dropout
-from minigrad.kernels.dropout import keep_mask, masked_scale
+from minigrad.kernels.dropout import advance, keep_mask, keep_mask_after, masked_scale
 from minigrad.nn import functional
 from tests.contract import mask_numbers
 from tests.kernels import definitions
@@ -105,6 +105,30 @@ def test_a_mask_has_the_shape_that_is_asked_for(
 ) -> None:
     out = keep_mask(launch, device.empty(shape, np.bool_), (1, 2, 3), 0.3)
     assert_same_bits(out.get(), generator_at((1, 2, 3)).keep_mask(shape, 0.3))
+
+
+# ------------------------------------------------------------------------- states in memory
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("state", [(1, 2, 3), (2**64 - 1, 0, 2**64 - 2), (7, 2**63, 0)])
+def test_a_mask_after_a_state_in_memory_is_that_of_the_state_later(
+    device: Any, launch: Launcher, state: tuple[int, int, int], p: float
+) -> None:
+    seed, stream, offset = state
+    memory = device.array(np.array(state, np.uint64))
+    for blocks in (0, 1, 9, 2**64 - 5):
+        later = seed, stream, (offset + blocks) % 2**64
+        out = keep_mask_after(launch, device.empty((3, 901), np.bool_), memory, blocks, p)
+        assert_same_bits(out.get(), definitions.keep_mask((3, 901), later, round(p * 2**32)))
+        assert_same_bits(memory.get(), np.array(state, np.uint64))
+
+
+def test_a_state_in_memory_moves_on_and_wraps(device: Any, launch: Launcher) -> None:
+    memory = device.array(np.array([1, 2, 2**64 - 2], np.uint64))
+    for offset in (1, 4, 7):
+        advance(launch, memory, 3)
+        assert_same_bits(memory.get(), np.array([1, 2, offset], np.uint64))
 
 
 # ------------------------------------------------------------------------- what a mask leaves
@@ -216,6 +240,9 @@ def test_wrappers_name_what_they_cannot_take(cpu: Any) -> None:
         (lambda: keep_mask(launch, keep, state, float("nan")), ValueError, "got nan"),
         (lambda: keep_mask(launch, x, state, 0.0), TypeError, "out of dtype bool, got float32"),
         (lambda: keep_mask(launch, keep[::2], state, 0.0), ValueError, "make a .copy"),
+        (lambda: keep_mask_after(launch, keep, x, 0, 0.0), TypeError, "state of dtype uint64"),
+        (lambda: keep_mask_after(launch, keep, keep, 0, 2.0), ValueError, "p from 0 to 1, got 2"),
+        (lambda: advance(launch, x, 1), TypeError, "state of dtype uint64, got float32"),
     ]
     for call, error, words in cases:
         with pytest.raises(error, match=words):
@@ -226,6 +253,8 @@ def test_wrappers_name_what_they_cannot_take(cpu: Any) -> None:
 def test_every_kernel_of_the_file_is_launched_by_some_wrapper(cpu: Any) -> None:
     launch = Launcher(cpu.load)
     keep = keep_mask(launch, cpu.empty((6,), np.bool_), (1, 2, 3), 0.0)
+    keep_mask_after(launch, keep, memory := cpu.array(np.zeros(3, np.uint64)), 0, 0.0)
+    advance(launch, memory, 1)
     for dtype in FLOATS:
         masked_scale(launch, cpu.array(numbers(6, dtype)), keep, 1.0)
     assert set(cpu.launched) == set(dropout.SOURCE.kernels)

@@ -12,7 +12,7 @@ import pytest
 import minigrad
 from minigrad import optim
 from minigrad.kernels import Launcher, sgd
-from minigrad.kernels.sgd import TENSORS, sgd_step
+from minigrad.kernels.sgd import TENSORS, settings_in_memory, sgd_step
 from tests.kernels import definitions
 from tests.kernels.arrays import SIZES, assert_same_bits, awkward, numbers
 
@@ -37,6 +37,24 @@ def tensors(shapes: list[Any], dtype: Any, seed: int) -> list[np.ndarray]:
 
 
 # ------------------------------------------------------------------------- steps
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=words)
+def test_settings_in_memory_count_instead_of_those_that_are_given(
+    device: Any, launch: Launcher, settings: dict[str, Any]
+) -> None:
+    given = {**settings, "lr": 7.0, "weight_decay": 0.5, "maximize": not settings["maximize"]}
+    given["dampening"] = 0.25
+    for dtype in FLOATS:
+        found = []
+        for kind in ("memory", "arguments"):
+            p, g, b = ([device.array(a)] for a in tensors([(2049,)] * 3, dtype, 0))
+            now = device.array(np.array(settings_in_memory(**settings), np.float64))
+            more = {**given, "now": now} if kind == "memory" else settings
+            sgd_step(launch, p, g, b if settings["momentum"] else None, [False], **more)
+            found.append((p[0].get(), b[0].get()))
+        for there, here in zip(*found, strict=True):
+            assert_same_bits(there, here)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=words)

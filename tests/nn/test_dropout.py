@@ -23,8 +23,9 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.nn import functional as F
 from tests.contract import mask_numbers
+from tests.reference import scaled
 
-examples = settings(deadline=None, derandomize=True, max_examples=60)
+examples = settings(max_examples=scaled(60))
 
 DTYPES = [np.float16, np.float32, np.float64]
 RATES = [0.05, 0.2, 0.5, 0.9]

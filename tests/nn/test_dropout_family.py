@@ -280,6 +280,7 @@ def test_the_boundary_of_a_draw_is_that_of_dropout() -> None:
     assert (y == 0).numpy().tolist() == [[True, True], [False, False], [False, False]]
 
 
+@pytest.mark.filterwarnings("ignore:dropout2d")  # it takes the first of three for a batch
 @pytest.mark.parametrize("training", ["False", 1, 0, None])
 def test_a_mode_that_is_no_boolean_is_refused_by_every_dropout(training: Any) -> None:
     x = mg.ones(2, 3, 4)

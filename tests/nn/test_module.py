@@ -111,6 +111,18 @@ def test_walks_without_names_yield_the_objects_of_the_walks_with_names() -> None
     assert next(iter(net.modules())) is net
 
 
+def test_what_is_below_a_module_is_left_out_if_one_asks_for_its_own() -> None:
+    net = nn.Sequential(Leaf(), Leaf())
+    net.w = nn.Parameter(mg.ones(1))
+    for module in (net, net[0]):
+        module.register_buffer("b", mg.zeros(1))
+    assert [name for name, _ in net.named_parameters(recurse=False)] == ["w"]
+    assert [id(p) for p in net.parameters(recurse=False)] == [id(net.w)]
+    assert [name for name, _ in net.named_buffers(recurse=False)] == ["b"]
+    assert [id(b) for b in net.buffers(recurse=False)] == [id(net.b)]
+    assert [id(b) for b in net.buffers()] == [id(net.b), id(net[0].b)]
+
+
 def test_a_shared_parameter_is_learned_once_and_saved_under_both_names() -> None:
     net = nn.Sequential(Leaf(), Leaf(), Leaf())
     net[2].w = net[0].w

@@ -270,6 +270,17 @@ def test_what_is_done_to_a_state_dict_is_not_done_to_the_optimiser() -> None:
     assert [set(optimizer.state[p]) for p in (w, b, c)] == [{"momentum_buffer"}] * 3
 
 
+def test_a_loaded_state_takes_the_place_of_all_that_was_remembered() -> None:
+    w, b, c = parameters(mg)
+    optimizer = SGD([w, b, c], 0.1, 0.9)
+    loss([w, b, c]).backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    del state["state"][1]
+    optimizer.load_state_dict(state)
+    assert list(optimizer.state) == [w, c]
+
+
 def test_a_state_for_other_groups_is_refused_and_changes_nothing() -> None:
     w, b, c = parameters(mg)
     optimizer = SGD([w, b], lr=0.1)
