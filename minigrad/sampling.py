@@ -121,10 +121,8 @@ def multinomial(
     drawn: Any
     if replacement:
         ends = rows.cumsum(axis=1)
-        pairs = zip(ends, u * ends[:, -1:], strict=True)
+        pairs = zip(ends, u * ends[:, -1:], strict=True)  # u < 1, and so is below the last end
         drawn = np.array([np.searchsorted(e, v, "right") for e, v in pairs]).reshape(size)
-        last = rows.shape[1] - 1 - np.argmax(rows[:, ::-1] > 0, axis=1)
-        drawn = np.minimum(drawn, last[:, None])  # where u times the sum is rounded up to it
     else:
         with np.errstate(divide="ignore", invalid="ignore"):
             times = np.where(rows > 0, -np.log1p(-u) / rows, np.inf)

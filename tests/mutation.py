@@ -45,6 +45,7 @@ ENGINE = (
 )  # fmt: skip
 #: where the formulas of each file are tested
 TESTS = {
+    "minigrad/ops/accumulation.py": "tests/ops/test_accumulation.py",
     "minigrad/ops/arithmetic.py": "tests/ops/test_arithmetic.py",
     "minigrad/ops/elementwise.py": "tests/ops/test_elementwise.py",
     "minigrad/ops/linalg.py": "tests/ops/test_linalg.py",

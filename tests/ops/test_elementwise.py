@@ -173,6 +173,9 @@ def _special(m: Any, x: Any) -> Any:
     return m.where(x < -1, math.nan, x)
 
 
+CASES["logsigmoid"] = Case(
+    lambda m, x: (m if m is minigrad else m.nn.functional).logsigmoid(10 * x), alike(), order=3
+)
 CASES |= {
     name: Case(lambda m, x, name=name: getattr(m, name)(_special(m, x)), alike(), smooth=False)
     for name in ("isnan", "isinf", "isfinite")
