@@ -99,6 +99,15 @@ def a_changed_quotient(m: Any) -> None:
     y.sum().backward()
 
 
+@difference(ours="inplace operation: b of DivBackward")
+def a_changed_divisor_of_a_number(m: Any) -> None:
+    """PyTorch divides a number by multiplying it with a reciprocal, and keeps that alone."""
+    t = leaf(m, 1, 2)
+    y = (2 / t).sum()
+    t.detach().add_(1)
+    y.backward()
+
+
 @difference(ours="inplace operation: x of (Softmax|Class)CrossEntropyBackward")
 def changed_logits(m: Any) -> None:
     """The derivative reads the logits; that of PyTorch's log_softmax reads its result."""

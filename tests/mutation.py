@@ -41,7 +41,7 @@ from tests.slips import Slip, slips
 
 ENGINE = (
     "tests/test_inplace.py", "tests/test_hooks.py", "tests/test_grad_mode.py",
-    "tests/test_autograd.py",
+    "tests/test_autograd.py", "tests/test_tensor_data.py", "tests/test_tensor.py",
 )  # fmt: skip
 #: where the formulas of each file are tested
 TESTS = {

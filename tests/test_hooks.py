@@ -179,6 +179,13 @@ def test_hooks_make_no_cycles() -> None:
         gc.enable()
 
 
+def test_an_op_of_any_number_of_tensors_has_as_many_next_functions() -> None:
+    x, y = mg.ones(1, requires_grad=True), mg.ones(1)
+    functions = mg.cat([x, y, x * 2]).grad_fn.next_functions
+    names = [node and node.name() for node, _ in functions]
+    assert names == ["AccumulateGrad", None, "MulBackward"]
+
+
 def test_a_node_has_pytorchs_next_functions() -> None:
     found = []
     for m in mg, torch:

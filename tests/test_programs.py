@@ -434,7 +434,7 @@ def test_a_program_does_what_it_does_in_pytorch() -> None:
         run_state_machine_as_test(
             SideBySide,
             settings=settings(
-                max_examples=scaled(2000),
+                max_examples=scaled(500),
                 stateful_step_count=20,
                 suppress_health_check=[HealthCheck.too_slow],
             ),

@@ -191,7 +191,7 @@ def distance(ours: Any, theirs: Any) -> float:
         (drawn_by_modules, "normal", 300),
         (drawn_by_modules, "default", 100),
         (injected, "normal", 100),
-        (from_scratch, "normal", 300),
+        (from_scratch, "normal", 100),
     ],
 )
 def test_all_the_way_in_float64_every_parameter_is_pytorchs(

@@ -15,6 +15,7 @@ from minigrad.nn import functional
 from tests.kernels import definitions
 from tests.kernels.arrays import assert_same_bits, numbers
 from tests.kernels.definitions import new_flag, wrong_index
+from tests.pairs import pairwise
 
 FLOATS = (np.float32, np.float64)
 LABELS = (np.int32, np.int64)
@@ -104,10 +105,10 @@ def test_the_definitions_are_the_loss_and_gradient_of_the_engine(
 # ------------------------------------------------------------------------- loss and gradient
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize(("weighted", "smoothing"), OPTIONS)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("layout", "weighted", "smoothing", "reduction", "dtype"),
+    pairwise(LAYOUTS, (False, True), (0.0, 0.1, 1.0), REDUCTIONS, FLOATS),
+)
 def test_loss_and_gradient_are_those_of_the_definition_in_a_launch_each(
     device: Any,
     launch: Launcher,
