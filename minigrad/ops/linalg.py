@@ -26,7 +26,9 @@ def _of_others(a: Any, b: Any) -> Any:
 def _product(a: Any, b: Any) -> Any:
     """Return ``a @ b``, of arrays or tensors."""
     try:
-        if a.dtype == _FLOAT16 == b.dtype and isinstance(a, np.ndarray):
+        if not isinstance(a, np.ndarray):
+            return _of_others(a, b)
+        if a.dtype == _FLOAT16 == b.dtype:
             return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
         return a @ b
     except ValueError:
