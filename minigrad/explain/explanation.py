@@ -130,7 +130,7 @@ def explain(
         2 ops, 1 leaf; the graph keeps 0 B, and 8 B of the leaves' own.
         <BLANKLINE>
         1. sum () float32
-           x = lambda g, x_shape, dim, keepdim: _spread(g, x_shape, dim, keepdim)
+           x = lambda g, x_shape, dim, keepdim: spread(g, x_shape, dim, keepdim)
               reads x_shape = (2,); dim = None; keepdim = False
               to 2. mul
         <BLANKLINE>
