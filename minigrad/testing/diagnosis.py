@@ -63,7 +63,7 @@ def diagnose(subject: Subject, broken: set[str], tried: set[str]) -> Diagnosis |
     distances = {bug.number: _distance(seen, _figures(bug.subject)) for bug in tied}
     tied.sort(key=lambda bug: distances[bug.number] - likeness[bug.number])
     least = distances[tied[0].number]
-    near = [bug for bug in tied if distances[bug.number] <= least + NEAR][:2]
+    near = [bug for bug in tied if distances[bug.number] <= least + NEAR][:3]
     return Diagnosis(near, likeness[near[0].number] == 1)
 
 

@@ -135,7 +135,7 @@ def test_a_tensor_of_the_device_reads_as_one_of_the_host_does() -> None:
 def test_numpy_is_refused_with_what_to_do_instead() -> None:
     there, _ = pair()
     message = r"can't convert cuda:0 device type tensor to numpy\. Use Tensor\.cpu\(\)"
-    for ask in (there.numpy, lambda: np.asarray(there), lambda: np.cumsum(there)):
+    for ask in (there.numpy, lambda: np.asarray(there), lambda: np.cumprod(there)):
         with pytest.raises(TypeError, match=message):
             ask()
 

@@ -106,7 +106,7 @@ def test_drawing_in_another_way_breaks_no_law() -> None:
         ),
         (
             right,
-            {"blocks", "containers", "inplace", "boundary", "streams", "ranks"}
+            {"blocks", "containers", "inplace", "boundary", "streams", "ranks", "rows"}
             | {"backward_mask", "backward_scale", "backward_again", "no_grad"},
         ),
     ],
