@@ -63,11 +63,15 @@ def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
     if isinstance(val, FunctionType) and val.__name__ == "<lambda>":
         return " ".join(val.__code__.co_names) or None
     if isinstance(val, dict) and all(isinstance(key, str) for key in val):
-        text = ", ".join(f"{key}={value}" for key, value in val.items()) or "plain"
-        return text if len(text) <= 40 and " at 0x" not in text else None
+        return _short(", ".join(f"{key}={value}" for key, value in val.items()) or "plain")
     plain = val is None or isinstance(val, bool | int | float | tuple | list)
-    text = f"{argname}={val}"
-    return text if plain and len(text) <= 40 and " at 0x" not in text else None
+    return _short(f"{argname}={val}") if plain else None
+
+
+def _short(text: str) -> str | None:
+    """Return a text that can stand in a name, whatever the terminal; None if it cannot."""
+    legible = len(text) <= 40 and text.isascii() and text.isprintable()
+    return text if legible and " at 0x" not in text else None
 
 
 # ------------------------------------------------------------------------- what is left out
