@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from minigrad.grad_mode import enable_grad
 from minigrad.graph import wrap
 from minigrad.optim.optimizer import Optimizer
 from minigrad.tensor import Tensor
@@ -44,6 +43,7 @@ class Adam(Optimizer):
         tensor([ 0.9000, -1.9000], requires_grad=True)
     """
 
+    moments = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # m, v, and the largest v
     decoupled = False  # whether weight decay shrinks p itself, and leaves g alone
 
     def __init__(
@@ -71,41 +71,13 @@ class Adam(Optimizer):
                     f"Invalid beta parameter at index {i}: {beta}; it must be in [0, 1)"
                 )
 
-    def check_state(self, parameter: Tensor, values: dict[str, Any], what: str) -> None:
-        for name in "exp_avg", "exp_avg_sq", "max_exp_avg_sq":
-            if (moment := values.get(name)) is None:
-                continue
-            if not isinstance(moment, Tensor):
-                raise TypeError(f"{what} has a {type(moment).__name__} as its {name}")
-            if moment.shape != parameter.shape:
-                raise ValueError(
-                    f"{what} has {name} of shape {moment.shape}, but the parameter here has the "
-                    f"shape {parameter.shape}: is it the state of another network?"
-                )
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient.
-
-        Args:
-            closure: computes the gradients anew, and returns the loss; called before the step, with
-                recording on.
-
-        Returns:
-            What ``closure`` returned; None without one.
-        """
-        loss = None
-        if closure is not None:
-            with enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._change(p, group)
-        return loss
+    def change(self, moving: list[Tensor], group: dict[str, Any]) -> None:
+        for p in moving:
+            self._change(p, group)
 
     def _change(self, p: Tensor, group: dict[str, Any]) -> None:
         state = self.state.setdefault(p, {})
-        names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]]
+        names = self.moments[: 2 + group["amsgrad"]]
         for name in names:
             if name not in state:
                 state[name] = wrap(np.zeros_like(p.array))

@@ -10,14 +10,28 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrad.device import now
+from minigrad.grad_mode import enable_grad
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, like
 
 T = TypeVar("T")
 
 
+def _counted(step: Callable[..., T]) -> Callable[..., T]:
+    """Return an optimiser's ``step``, counted in ``steps_taken``."""
+
+    @functools.wraps(step)
+    def counted(self: Any, *args: Any, **options: Any) -> T:
+        self.steps_taken += 1
+        if now.captured is not None:
+            now.captured.takes_step(self)
+        return step(self, *args, **options)
+
+    return counted
+
+
 class Optimizer:
-    """The base of optimisers; a subclass defines ``step``.
+    """The base of optimisers; a subclass defines ``change``, or ``step`` as a whole.
 
     Args:
         params: the parameters, or pairs (name, parameter) as of ``named_parameters()``, or
@@ -35,6 +49,7 @@ class Optimizer:
 
     steps_taken = 0  # how often step() has been called: a schedule asks whether it was
     capturable = False  # whether step() can be a part of a CUDA graph, settings and all
+    moments: tuple[str, ...] = ()  # names in the state of tensors in the shape of the parameter
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -88,16 +103,29 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = p.grad.detach().zero_()
 
+    @_counted
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change the parameters by one step along their gradients.
+        """Change every parameter that has a gradient.
 
         Args:
-            closure: computes the gradients anew, and returns the loss; called before the step.
+            closure: computes the gradients anew, and returns the loss; called before the step, with
+                recording on.
 
         Returns:
             What ``closure`` returned; None without one.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define step()")
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            if moving := [p for p in group["params"] if p.grad is not None]:
+                self.change(moving, group)
+        return loss
+
+    def change(self, moving: list[Tensor], group: dict[str, Any]) -> None:
+        """Change parameters of a group, those that have a gradient; for subclasses."""
+        raise NotImplementedError(f"{type(self).__name__} must define change() or step()")
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings and state, with parameters by number, in the order of the groups."""
@@ -149,8 +177,18 @@ class Optimizer:
     def check_state(self, parameter: Tensor, values: dict[str, Any], what: str) -> None:
         """Raise TypeError or ValueError if a loaded state does not fit its parameter.
 
-        For subclasses; ``what`` says in a message which parameter it is.
+        Here the `moments` are looked at. ``what`` says in a message which parameter it is.
         """
+        for name in self.moments:
+            if (moment := values.get(name)) is None:
+                continue
+            if not isinstance(moment, Tensor):
+                raise TypeError(f"{what} has a {type(moment).__name__} as its {name}")
+            if moment.shape != parameter.shape:
+                raise ValueError(
+                    f"{what} has {name} of shape {moment.shape}, but the parameter here has the "
+                    f"shape {parameter.shape}: is it the state of another network?"
+                )
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -161,19 +199,6 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
         return "\n".join([*lines, ")"])
-
-
-def _counted(step: Callable[..., T]) -> Callable[..., T]:
-    """Return an optimiser's ``step``, counted in ``steps_taken``."""
-
-    @functools.wraps(step)
-    def counted(self: Optimizer, *args: Any, **options: Any) -> T:
-        self.steps_taken += 1
-        if now.captured is not None:
-            now.captured.takes_step(self)
-        return step(self, *args, **options)
-
-    return counted
 
 
 def _taken_apart(state_dict: Any) -> tuple[list[Any], Mapping[Any, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from minigrad import kernels
 from minigrad.device import device_of, now
 from minigrad.fused import fused
-from minigrad.grad_mode import enable_grad
 from minigrad.graph import wrap
 from minigrad.kernels.sgd import settings_in_memory
 from minigrad.optim.optimizer import Optimizer
@@ -46,6 +45,7 @@ class SGD(Optimizer):
     """
 
     capturable = True
+    moments = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -69,37 +69,7 @@ class SGD(Optimizer):
         if settings["nesterov"] and not (settings["momentum"] > 0 and settings["dampening"] == 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
-    def check_state(self, parameter: Tensor, values: dict[str, Any], what: str) -> None:
-        if (buffer := values.get("momentum_buffer")) is None:
-            return
-        if not isinstance(buffer, Tensor):
-            raise TypeError(f"{what} has a {type(buffer).__name__} as its momentum_buffer")
-        if buffer.shape != parameter.shape:
-            raise ValueError(
-                f"{what} has a momentum_buffer of shape {buffer.shape}, but the parameter here has "
-                f"the shape {parameter.shape}: is it the state of another network?"
-            )
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient.
-
-        Args:
-            closure: computes the gradients anew, and returns the loss; called before the step, with
-                recording on.
-
-        Returns:
-            What ``closure`` returned; None without one.
-        """
-        loss = None
-        if closure is not None:
-            with enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            if moving := [p for p in group["params"] if p.grad is not None]:
-                self._step(moving, group)
-        return loss
-
-    def _step(self, moving: list[Tensor], group: dict[str, Any]) -> None:
+    def change(self, moving: list[Tensor], group: dict[str, Any]) -> None:
         momentum = float(group["momentum"])
         buffers, fresh = None, []
         if momentum:
