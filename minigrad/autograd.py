@@ -43,10 +43,14 @@ def backward(
 
     Raises:
         RuntimeError: a tensor does not require grad; the graph was freed, or a saved tensor changed
-            in place; a gradient is missing or has the wrong shape. Then no ``grad`` is touched.
+            in place; a gradient is missing or has the wrong shape; there are no inputs, or one does
+            not require grad. Then no leaf's ``grad`` has changed.
+        TypeError: a gradient is no tensor.
     """
+    if inputs is not None and not (inputs := _differentiated(inputs)):
+        raise RuntimeError("'inputs' argument to backward() cannot be empty.")
     seeds = seeds_of(tensors, grad_tensors, create_graph)
-    wanted = None if inputs is None else {x.grad_fn or x: x for x in listed(inputs)}
+    wanted = None if inputs is None else {x.grad_fn or x: x for x in inputs}
     found = _walk(seeds, wanted, retain_graph, create_graph)
     after: list[Any] = []
     for place, g in found.items():
@@ -78,7 +82,7 @@ def grad(
 ) -> tuple[Any, ...]:
     """Return the gradients of (the sum of) ``outputs`` with respect to each of ``inputs``.
 
-    No tensor's ``grad`` is touched, and only what lies between inputs and outputs is computed.
+    No leaf's ``grad`` changes, and only what lies between inputs and outputs is computed.
 
     Args:
         outputs: a tensor or several.
@@ -108,9 +112,7 @@ def grad(
     """
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed with materialize_grads")
-    inputs = listed(inputs)
-    if not all(x._requires_grad for x in inputs):
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    inputs = _differentiated(inputs)
     seeds = seeds_of(outputs, grad_outputs, create_graph)
     wanted = [x.grad_fn or x for x in inputs]
     found = _walk(seeds, set(wanted), retain_graph, create_graph)
@@ -131,6 +133,14 @@ def grad(
         results[place] = g
         gradients.append(g if g is None or isinstance(g, TensorBase) else wrap(g))
     return tuple(gradients)
+
+
+def _differentiated(inputs: Tensors) -> list[TensorBase]:
+    """Return one tensor or several as a list, once all are seen to require grad."""
+    inputs = listed(inputs)
+    if not all(x._requires_grad for x in inputs):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return inputs
 
 
 def _walk(

@@ -158,7 +158,10 @@ class Checkpoint:
             FileNotFoundError: the training is to go on, and there is no file.
             FileExistsError: the training is to begin, and there is a file of another.
             ValueError: the file is damaged, or of another training; then nothing has changed.
+                ``resume`` is something else; or it is True, and there is no path.
         """
+        if resume is not True and resume is not False and resume != "auto":
+            raise ValueError(f"resume should be True, False or 'auto', got {resume!r}")
         if self.path is None:
             if resume is True:
                 raise ValueError("resume=True needs a file to go on with: give checkpoint=, too")

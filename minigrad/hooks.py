@@ -43,8 +43,8 @@ class Hooks:
         return handle
 
     def retain(self, tensor: Any) -> None:
-        """Let the gradient be kept in ``tensor.grad``, after all functions."""
-        self.retaining = weakref.ref(tensor)
+        """Let the gradient be kept in ``tensor.grad``, after all functions; None: no longer."""
+        self.retaining = weakref.ref(tensor) if tensor is not None else lambda: None
 
     def run(self, g: Any) -> Any:
         """Return the gradient that the functions leave of ``g``, a tensor.

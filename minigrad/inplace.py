@@ -68,6 +68,7 @@ def _follow(target: TensorBase, node: Node | None) -> None:
     """
     before = target.grad_fn and target.grad_fn.hooks
     if node and before and before.retaining() is target:
-        before.retaining, node.hooks = Hooks().retaining, Hooks()
+        before.retain(None)
+        node.hooks = Hooks()
         node.hooks.retain(target)
     target._requires_grad, target.grad_fn = node is not None, node

@@ -18,8 +18,9 @@ of an entry names what the entry reads, and so what the graph keeps until the wa
 An op of any number of tensors, ``*tensors``, has one entry for all of them, ``lambda i: lambda g:
 ...``: the i-th tensor's is what it returns for i.
 
-A formula is written with operators, methods and NumPy functions. Given arrays it computes; given
-tensors it is recorded like any other computation, and *that* is differentiation to any order.
+A formula is written with operators, methods, NumPy functions and other ops. Given arrays it
+computes; given tensors it is recorded like any other computation, and *that* is differentiation to
+any order.
 
 The ops are in `minigrad.ops`. What a recorded call leaves behind is in `minigrad.graph`, and the
 walk back that calls the entries in `minigrad.autograd`.
@@ -105,9 +106,11 @@ class Op:
         """Put the formula for an argument into the table."""
         of_each = self.any_number and argument == [*self.parameters][-1]
         parameters = inspect.signature(formula(0) if of_each else formula).parameters
+        if not parameters:
+            raise TypeError(f"{self.name}: the formula for {argument} has no parameter for g")
         _, *names = parameters  # the first is g itself
         places = {name: place for place, name in enumerate(self.parameters)} | {"y": OUTPUT}
-        arrays = [name.removesuffix("_shape") for name in names]
+        arrays = [name if name in places else name.removesuffix("_shape") for name in names]
         for name in [argument, *arrays]:
             if name not in places:
                 raise TypeError(f"{self.name} has no argument {name!r}: {[*self.parameters]}")
@@ -141,7 +144,8 @@ def differentiable(**derivatives: Callable[..., Any]) -> Callable[[F], F]:
     Args:
         derivatives: for each differentiable argument, by name, a function ``(g, ...)`` that returns
             the gradient for that argument. It need not sum over broadcast dimensions: the engine
-            does. What its further parameters may be called stands at the top of this file.
+            does. Its further parameters are the names of what it reads: an argument (``b``), the
+            op's own output (``y``), or an argument's shape (``x_shape``).
 
     Raises:
         TypeError: a derivative reads something that the function does not have; an argument is

@@ -358,7 +358,7 @@ class _Moved:
 
     def __init__(self, device: Any, batches: Iterable[Any]) -> None:
         self.device, self.batches = device, batches
-        self.dataset = getattr(batches, "dataset", None)
+        self.dataset = getattr(batches, "dataset", None)  # is_shared() looks at it
 
     def __iter__(self) -> Iterator[Any]:
         return ((x.to(self.device), y.to(self.device)) for x, y in self.batches)

@@ -1415,3 +1415,15 @@ def test_many_tensors_are_joined_by_one_op():
     (y * mg.tensor(np.arange(20_000.0))).sum().backward()
     assert [t.grad.item() for t in tensors] == list(range(20_000))
     assert mg.stack([leaf([1.0, 2.0])] * 15_000).shape == (15_000, 2)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [([], "'inputs' argument"), ([mg.ones(2)], "does not require grad")],
+    ids=["none", "a constant"],
+)
+def test_backward_refuses_inputs_that_cannot_get_a_gradient(inputs, message):
+    x = mg.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=message):
+        mg.autograd.backward((x * x).sum(), inputs=inputs)
+    assert x.grad is None

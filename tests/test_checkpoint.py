@@ -748,3 +748,12 @@ def test_running_means_are_those_of_all_examples() -> None:
     assert running == Running()
     with pytest.raises(ValueError, match="cannot train on no examples"):
         running.means("train")
+
+
+@pytest.mark.parametrize("resume", ["no", 0, 1, None])
+def test_a_resume_that_says_neither_yes_nor_no_is_refused(resume: Any, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(ValueError, match=r"True, False or 'auto', got"):
+        Checkpoint(
+            path, None, {"net": nn.Linear(1, 1), "updater": None, "train_iter": DataLoader([1])}
+        ).resume(resume)

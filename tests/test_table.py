@@ -116,3 +116,18 @@ def test_a_view_of_any_argument_is_under_the_watch_of_what_it_views() -> None:
         b.mul_(10)
         with pytest.raises(RuntimeError, match="inplace operation: b of MulBackward"):
             y.backward()
+
+
+def test_an_argument_may_end_like_a_shape_and_a_formula_must_take_g() -> None:
+    @minigrad.differentiable(x=lambda g, new_shape: g * new_shape)
+    def times(x: Any, new_shape: Any) -> Any:
+        return x * new_shape
+
+    x = minigrad.ones(2, requires_grad=True)
+    times(x, 3.0).sum().backward()
+    assert x.grad.tolist() == [3, 3]
+    with pytest.raises(TypeError, match="same: the formula for x has no parameter for g"):
+
+        @minigrad.differentiable(x=lambda: 1)
+        def same(x: Any) -> Any:
+            return x

@@ -20,7 +20,6 @@ from minigrad.distributed.world import (
     get_rank,
     get_world_size,
     init,
-    init_process_group,
     is_available,
     is_initialized,
     launched,
@@ -28,8 +27,6 @@ from minigrad.distributed.world import (
     world_size,
 )
 
-DistributedDataParallel = DataParallel
-
-__all__ = ["DataParallel", "DistributedDataParallel", "all_reduce", "barrier", "broadcast"]
-__all__ += ["get_rank", "get_world_size", "init", "init_process_group", "is_available"]
+__all__ = ["DataParallel", "all_reduce", "barrier", "broadcast"]
+__all__ += ["get_rank", "get_world_size", "init", "is_available"]
 __all__ += ["is_initialized", "launched", "rank", "shard", "world_size"]

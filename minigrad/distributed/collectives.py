@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.device import device_of, fetch, move, on_device_of
 from minigrad.distributed.world import World, joined
-from minigrad.graph import TensorBase
+from minigrad.seeds import listed
 
 BUCKET = 25 * 2**20  # bytes that travel together, as in PyTorch
 SEGMENT = 2**18  # bytes of a message in an ordered sum: one is under way while the next is added
@@ -39,15 +39,15 @@ def all_reduce(tensors: Any, op: str = "sum", *, ordered: bool = False) -> Any:
         ValueError: there is no such ``op``.
         TypeError: the mean of tensors that are not floating-point; a tensor of booleans.
     """
-    listed = [tensors] if isinstance(tensors, TensorBase) else list(tensors)
+    several = listed(tensors)
     if op not in ("sum", "mean"):
         raise ValueError(f"all_reduce knows op='sum' and op='mean', got {op!r}")
-    for t in listed:
+    for t in several:
         if t.dtype.kind not in ("f" if op == "mean" else "fiu"):
             raise TypeError(f"all_reduce cannot take the {op} of {t.dtype}")
     if (world := joined()) is not None:
-        sum_arrays([t.array for t in listed], ordered)
-        for t in listed:
+        sum_arrays([t.array for t in several], ordered)
+        for t in several:
             if op == "mean":
                 t.array[...] /= world.size
             t._storage.change()
@@ -67,16 +67,16 @@ def broadcast(tensors: Any, src: int = 0) -> Any:
     Raises:
         ValueError: there is no such rank.
     """
-    listed = [tensors] if isinstance(tensors, TensorBase) else list(tensors)
+    several = listed(tensors)
     world = joined()
     if not 0 <= src < (world.size if world else 1):
         raise ValueError(f"there is no rank {src} of {world.size if world else 1}")
     if world is not None:
         _together(
-            [t.array for t in listed],
+            [t.array for t in several],
             lambda flat: world.wait(world.comm.Ibcast(_bytes(flat), src), "broadcast"),
         )
-        for t in listed:
+        for t in several:
             t._storage.change()
     return tensors
 

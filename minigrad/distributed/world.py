@@ -131,9 +131,6 @@ def init(timeout: float = 300.0) -> None:
     same_generators([default_generator])
 
 
-init_process_group = init
-
-
 def is_available() -> bool:
     """Return whether mpi4py is installed."""
     return importlib.util.find_spec("mpi4py") is not None

@@ -16,6 +16,7 @@ from minigrad.autograd import grad
 from minigrad.grad_mode import enable_grad
 from minigrad.graph import Array, wrap
 from minigrad.random import fork_rng
+from minigrad.seeds import listed
 from minigrad.tensor import Tensor
 from minigrad.testing.differences import Ladder, ladder_steps
 
@@ -80,7 +81,7 @@ def gradcheck(
         >>> gradcheck(ops.softmax, [x, 1])
         True
     """
-    return _Check(fn, _listed(inputs), eps, atol, rtol, fast).verdict(raise_exception)
+    return _Check(fn, listed(inputs), eps, atol, rtol, fast).verdict(raise_exception)
 
 
 def gradgradcheck(
@@ -116,7 +117,7 @@ def gradgradcheck(
         >>> gradgradcheck(ops.log, x)
         True
     """
-    inputs = _listed(inputs)
+    inputs = listed(inputs)
     tracked = _tracked(inputs)
 
     def differentiable_outputs(leaves: Sequence[Any]) -> list[Tensor]:
@@ -127,7 +128,7 @@ def gradgradcheck(
         with enable_grad(), fork_rng():
             shapes = [y.shape for y in differentiable_outputs(_leaves(inputs))]
         grad_outputs = [wrap(np.asarray(rng.normal(size=shape)), True) for shape in shapes]
-    grad_outputs = _listed(grad_outputs)
+    given: list[Any] = listed(grad_outputs)
 
     def derivative(*args: Any) -> list[Tensor]:
         leaves, flowing_in = args[: len(inputs)], args[len(inputs) :]
@@ -140,7 +141,7 @@ def gradgradcheck(
         pairs = zip(wanted, grads, strict=True)
         return [wrap(np.zeros(x.shape)) if g is None else g for x, g in pairs]
 
-    check = _Check(derivative, [*inputs, *grad_outputs], eps, atol, rtol, fast)
+    check = _Check(derivative, [*inputs, *given], eps, atol, rtol, fast)
     n = len(inputs)
     check.input_name = lambda i: f"input {i}" if i < n else f"grad_output {i - n}"
     check.output_name = lambda j: f"the gradient for input {tracked[j]}"
@@ -420,10 +421,6 @@ _UNUSED = (
     "no output depends on {}, so there is nothing to check: the function must use the arguments "
     "that it is called with"
 )
-
-
-def _listed(inputs: Any) -> list[Any]:
-    return [inputs] if isinstance(inputs, Tensor) else list(inputs)
 
 
 def _tracked(inputs: list[Any]) -> list[int]:
