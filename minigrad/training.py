@@ -171,7 +171,8 @@ def fit(
         num_epochs: how many times to go through ``train_iter``, those before a resume included.
         updater: an optimiser; or a function that changes the parameters (as d2l's ``sgd``), called
             with the batch size when the gradients of ``loss(...).sum()`` are there. That is the sum
-            over the batch for a loss that is not reduced.
+            over the batch for a loss that is not reduced. The function has to set the gradients to
+            None, or zero, at its end.
         scheduler: stepped after each epoch.
         device: where to move each batch; None leaves it where it is.
         on_epoch: called with the history after each epoch; `minigrad.plot.Animator` draws it.

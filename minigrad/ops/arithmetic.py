@@ -197,7 +197,10 @@ def isclose(
 def allclose(
     a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
-    """Return whether all elements are close, as `isclose` has it; from a GPU, it is waited for."""
+    """Return whether all elements are close; from a GPU, it is waited for.
+
+    Arguments and exceptions are those of `isclose`.
+    """
     return _answer(isclose(a, b, rtol, atol, equal_nan).all())
 
 

@@ -20,7 +20,11 @@ __all__ = ["chunk", "gather", "masked_fill", "meshgrid", "repeat", "split", "t"]
 
 
 def t(x: Any) -> Any:
-    """Return a matrix transposed, as a view; a vector or a number as it is."""
+    """Return a matrix transposed, as a view; a vector or a number as it is.
+
+    Raises:
+        RuntimeError: x has more than two dimensions.
+    """
     if x.ndim > 2:
         raise RuntimeError(
             f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D: use .mT"
@@ -164,7 +168,7 @@ def repeat(x: Any, *sizes: Any) -> Any:
     Raises:
         RuntimeError: there are fewer.
     """
-    counts = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    counts = tuple(sizes[0]) if len(sizes) == 1 and np.ndim(sizes[0]) else sizes
     lead = len(counts) - x.ndim
     if lead < 0 or min(counts, default=0) < 0:
         raise RuntimeError(

@@ -81,28 +81,44 @@ def _of_dimensions(words: str, fits: bool) -> None:
 
 
 def mm(a: Any, b: Any) -> Any:
-    """Return the product of two matrices, (m, n) and (n, p)."""
+    """Return the product of two matrices, (m, n) @ (n, p) -> (m, p).
+
+    Raises:
+        RuntimeError: one is no matrix, or they do not fit.
+    """
     _of_dimensions(f"self must be a matrix, not {a.ndim}D", a.ndim == 2)
     _of_dimensions(f"mat2 must be a matrix, not {b.ndim}D", b.ndim == 2)
     return matmul(a, b)
 
 
 def mv(a: Any, b: Any) -> Any:
-    """Return the product of a matrix (m, n) and a vector (n,)."""
+    """Return the product of a matrix and a vector, (m, n) @ (n,) -> (m,).
+
+    Raises:
+        RuntimeError: they are something else, or do not fit.
+    """
     words = f"vector + matrix @ vector expected, got 1, {a.ndim}, {b.ndim}"
     _of_dimensions(words, (a.ndim, b.ndim) == (2, 1))
     return matmul(a, b)
 
 
 def dot(a: Any, b: Any) -> Any:
-    """Return the product of two vectors of the same length, a number."""
+    """Return the product of two vectors of the same length, (n,) @ (n,) -> ().
+
+    Raises:
+        RuntimeError: one is no vector, or they differ in length.
+    """
     words = f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors"
     _of_dimensions(words, a.ndim == b.ndim == 1)
     return matmul(a, b)
 
 
 def bmm(a: Any, b: Any) -> Any:
-    """Return the products of matrices one by one, (k, m, n) and (k, n, p): nothing is broadcast."""
+    """Return the products of matrices one by one, (k, m, n) @ (k, n, p) -> (k, m, p).
+
+    Raises:
+        RuntimeError: there are other dimensions, or they do not fit; nothing is broadcast.
+    """
     _of_dimensions(f"batch1 must be a 3D tensor, not {a.ndim}D", a.ndim == 3)
     _of_dimensions(f"batch2 must be a 3D tensor, not {b.ndim}D", b.ndim == 3)
     if (a.shape[0], a.shape[2]) != b.shape[:2]:

@@ -24,14 +24,15 @@ class Adam(Optimizer):
         betas: β₁ and β₂, each in [0, 1).
         eps: ε, >= 0.
         weight_decay: λ, >= 0.
-        amsgrad: whether the largest v so far takes the place of v (Reddi et al., 2018).
+        amsgrad: whether the largest v so far takes the place of v.
         maximize: go up instead of down.
 
     Raises:
         ValueError: a setting is out of range; see also `minigrad.optim.Optimizer`.
 
     Source:
-        Kingma and Ba, "Adam: A method for stochastic optimization", 2015.
+        Kingma and Ba, "Adam: A method for stochastic optimization", 2015; for ``amsgrad`` Reddi,
+        Kale and Kumar, "On the convergence of Adam and beyond", 2018.
 
     Examples:
         >>> import minigrad

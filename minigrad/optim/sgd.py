@@ -20,7 +20,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent: p ← p - lr · g.
 
     With weight decay λ, g is ∂L/∂p + λp. With momentum μ a buffer b ← μb + (1 - dampening) g (at
-    first b = g) takes the place of g, or, in Nesterov's form, g + μb does (Sutskever et al., 2013).
+    first b = g) takes the place of g, or, in Nesterov's form, g + μb does.
 
     Args:
         params: the parameters, or dictionaries of groups with settings of their own.
@@ -33,6 +33,10 @@ class SGD(Optimizer):
 
     Raises:
         ValueError: a setting is out of range; see also `minigrad.optim.Optimizer`.
+
+    Source:
+        Robbins and Monro, "A stochastic approximation method", 1951; Sutskever et al., "On the
+        importance of initialization and momentum in deep learning", 2013.
 
     Examples:
         >>> import minigrad
