@@ -116,7 +116,7 @@ def test_functions_methods_and_what_decorators_wrap_are_changed_in_every_kind_of
     shape = "TensorBase.shape: return self.array.shape → return None"  # a property
     assert found[shape] == "nothing returned"
     owners = {slip.owner for slip in slips("minigrad/optim/sgd.py")}
-    assert {"SGD.step", "SGD.check", "change", "update"} <= owners
+    assert {"SGD.change", "SGD.check", "one_step", "update"} <= owners
     owners = {slip.owner for slip in slips("minigrad/random.py")}
     assert {"fork_rng", "rand", "Generator.keep_mask"} <= owners
 
@@ -136,7 +136,7 @@ def planted(module, shown):
 
 x = minigrad.ones(2)
 planted("minigrad/graph.py", "Storage.change: self.version += 1 → self.version += 2")
-planted("minigrad/optim/sgd.py", "change: p -= lr * g → p -= lr / g")
+planted("minigrad/optim/sgd.py", "one_step: p -= lr * g → p -= lr / g")
 x.mul_(3)
 p = minigrad.tensor([1.0], requires_grad=True)
 p.grad = minigrad.tensor([2.0])

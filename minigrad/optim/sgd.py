@@ -16,6 +16,65 @@ from minigrad.optim.optimizer import Optimizer
 from minigrad.tensor import Tensor
 
 
+def one_step(
+    p: Any,
+    g: Any,
+    b: Any,
+    fresh: bool,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    """Change one parameter and its momentum buffer in place, by a step of `SGD`.
+
+    Args:
+        p, g: the parameter and its gradient, arrays.
+        b: the buffer; None, and only then, without momentum.
+        fresh: whether the buffer is yet to be filled; what it holds is not read then.
+        lr, momentum, dampening, weight_decay, nesterov, maximize: as of `SGD`.
+    """
+    if maximize:
+        g = -g
+    if weight_decay:
+        g = g + weight_decay * p
+    if b is not None:
+        if fresh:
+            b[...] = g
+        else:
+            b *= momentum
+            b += (1 - dampening) * g
+        g = g + momentum * b if nesterov else b
+    p -= lr * g
+
+
+@fused(kernels.sgd_step)
+def update(
+    parameters: list[Any],
+    gradients: list[Any],
+    buffers: list[Any] | None,
+    fresh: list[bool],
+    *settings: Any,
+) -> None:
+    """Change all parameters of a group, by `one_step`: on a GPU, in one launch.
+
+    Args:
+        parameters, gradients, buffers, fresh: lists of what `one_step` takes; without momentum
+            ``buffers`` is None, and ``fresh`` empty.
+        settings: what else `one_step` takes, in its order; in a CUDA graph, the same in memory too.
+    """
+    if len(settings) > 6:
+        raise RuntimeError(
+            "in a CUDA graph, SGD changes contiguous parameters of float32 or float64 on the GPU; "
+            f"the first here has dtype {parameters[0].dtype} on {device_of(parameters[0])}"
+        )
+    for i, p in enumerate(parameters):
+        buffer = None if buffers is None else buffers[i]
+        one_step(p, gradients[i], buffer, buffers is not None and fresh[i], *settings)
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent: p ← p - lr · g.
 
@@ -123,7 +182,7 @@ class SGD(Optimizer):
 
 
 def settings_of(group: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the settings of a group, in the order of `change`."""
+    """Return the settings of a group, in the order of `one_step`."""
     return (
         float(group["lr"]),
         float(group["momentum"]),
@@ -132,62 +191,3 @@ def settings_of(group: dict[str, Any]) -> tuple[Any, ...]:
         group["nesterov"],
         group["maximize"],
     )
-
-
-def change(
-    p: Any,
-    g: Any,
-    b: Any,
-    fresh: bool,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-) -> None:
-    """Change one parameter and its momentum buffer in place, by a step of `SGD`.
-
-    Args:
-        p, g: the parameter and its gradient, arrays.
-        b: the buffer; None, and only then, without momentum.
-        fresh: whether the buffer is yet to be filled; what it holds is not read then.
-        lr, momentum, dampening, weight_decay, nesterov, maximize: as of `SGD`.
-    """
-    if maximize:
-        g = -g
-    if weight_decay:
-        g = g + weight_decay * p
-    if b is not None:
-        if fresh:
-            b[...] = g
-        else:
-            b *= momentum
-            b += (1 - dampening) * g
-        g = g + momentum * b if nesterov else b
-    p -= lr * g
-
-
-@fused(kernels.sgd_step)
-def update(
-    parameters: list[Any],
-    gradients: list[Any],
-    buffers: list[Any] | None,
-    fresh: list[bool],
-    *settings: Any,
-) -> None:
-    """Change all parameters of a group, by `change`: on a GPU, in one launch.
-
-    Args:
-        parameters, gradients, buffers, fresh: lists of what `change` takes; without momentum
-            ``buffers`` is None, and ``fresh`` empty.
-        settings: what else `change` takes, in its order; in a CUDA graph, the same in memory too.
-    """
-    if len(settings) > 6:
-        raise RuntimeError(
-            "in a CUDA graph, SGD changes contiguous parameters of float32 or float64 on the GPU; "
-            f"the first here has dtype {parameters[0].dtype} on {device_of(parameters[0])}"
-        )
-    for i, p in enumerate(parameters):
-        buffer = None if buffers is None else buffers[i]
-        change(p, gradients[i], buffer, buffers is not None and fresh[i], *settings)
