@@ -239,6 +239,10 @@ def _kept(parts: Mapping[str, Any]) -> dict[str, Any]:
                 f"Optimizer; got the function {_kind(net)} with the updater {_kind(updater)}"
             )
         kept["net"] = _Parameters(updater)
+    elif isinstance(updater, Optimizer):
+        others = _Parameters(updater, net.parameters())
+        if others.state_dict():
+            kept["others"] = others
     if not hasattr(batches, "load_state_dict"):
         raise TypeError(
             "a checkpoint needs batches that know where they stand: a DataLoader, or what has "
@@ -248,13 +252,14 @@ def _kept(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Parameters:
-    """The parameters of an optimiser, for a net that is a function."""
+    """The parameters of an optimiser that are not the net's: all, for a net that is a function."""
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer = optimizer
+    def __init__(self, optimizer: Optimizer, known: Iterable[Tensor] = ()) -> None:
+        self.optimizer, self.known = optimizer, set(known)
 
     def tensors(self) -> Iterator[Tensor]:
-        return (p for group in self.optimizer.param_groups for p in group["params"])
+        every = (p for group in self.optimizer.param_groups for p in group["params"])
+        return (p for p in every if p not in self.known)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {str(i): p.detach() for i, p in enumerate(self.tensors())}
@@ -297,8 +302,11 @@ def _copied(value: Any) -> Any:
 
 
 def _kind(part: Any) -> str:
-    """Return what a part is: of a module all that it shows, of anything else the class."""
-    return repr(part) if isinstance(part, Module) else type(part).__name__
+    """Return what a part is: of a module all that it shows and its dtypes; else the class."""
+    if not isinstance(part, Module):
+        return type(part).__name__
+    dtypes = sorted({str(p.dtype) for p in part.parameters()})
+    return "\n".join([repr(part), *dtypes])
 
 
 def _unlike(text: str, other: str) -> str:

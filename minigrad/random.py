@@ -248,10 +248,26 @@ def fork_rng() -> Iterator[None]:
         default_generator.set_state(state)
 
 
+def floating(function: str, dtype: Any) -> np.dtype[Any]:
+    """Return a dtype that a function can draw in.
+
+    Raises:
+        NotImplementedError: it is not a floating-point one: numbers from [0, 1) would all be 0.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise NotImplementedError(
+            f"{function} draws floating-point numbers, and none of {dtype}: give another dtype, "
+            "or use randint or bernoulli_"
+        )
+    return dtype
+
+
 def normal_(
     tensor: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Any:
     """Replace a tensor's elements by draws from a normal distribution; return the tensor."""
+    floating("normal_", tensor.dtype)
     z = generator_for("normal_", generator).normal(*place(tensor.shape))
     return tensor.copy_(wrap((mean + std * z).reshape(tensor.shape)))
 
@@ -260,6 +276,7 @@ def uniform_(
     tensor: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
 ) -> Any:
     """Replace a tensor's elements by draws that are uniform on [a, b); return the tensor."""
+    floating("uniform_", tensor.dtype)
     u = generator_for("uniform_", generator).uniform(*place(tensor.shape))
     return tensor.copy_(wrap((a + (b - a) * u).reshape(tensor.shape)))
 
@@ -283,9 +300,10 @@ def rand(
 
     Raises:
         TypeError: ``generator`` is no Generator.
+        NotImplementedError: ``dtype`` is not floating-point.
     """
     generator, shape = generator_for("rand", generator), _shape(sizes if size is None else (size,))
-    dtype = np.dtype(dtype)
+    dtype = floating("rand", dtype)
     elements = place(shape)
     if dtype == np.float64:
         values = generator.uniform(*elements)
@@ -305,6 +323,7 @@ def randn(
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
     generator, shape = generator_for("randn", generator), _shape(sizes if size is None else (size,))
+    dtype = floating("randn", dtype)
     values = generator.normal(*place(shape)).astype(dtype)
     return wrap(move(values.reshape(shape), device), requires_grad)
 

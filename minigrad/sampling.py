@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.device import device_of, fetch, move
 from minigrad.graph import TensorBase, wrap
 from minigrad.parts import place
-from minigrad.random import Generator, generator_for, rand, randn
+from minigrad.random import Generator, floating, generator_for, rand, randn
 
 
 def _like(draw: Any, input: Any, options: dict[str, Any]) -> Any:
@@ -47,7 +47,7 @@ def normal(
         requires_grad: whether the result is a leaf that collects gradients.
 
     Raises:
-        RuntimeError: std is negative.
+        RuntimeError: std is negative; NotImplementedError: a tensor is not floating-point.
         TypeError: a size is missing, or in vain.
 
     Examples:
@@ -64,7 +64,7 @@ def normal(
         )
     if given:
         size = np.broadcast_shapes(*(a.shape for a in given))
-        dtype, device = given[0].dtype, device_of(given[0])
+        dtype, device = floating("normal", given[0].dtype), device_of(given[0])
     mean, std = (fetch(v.array) if isinstance(v, TensorBase) else v for v in (mean, std))
     if not np.all(np.asarray(std) >= 0):
         raise RuntimeError(f"normal expects all elements of std >= 0.0, but found {np.min(std)}")

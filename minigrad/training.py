@@ -204,6 +204,11 @@ def fit(
     """
     if world_size() > 1 and isinstance(net, DataParallel) and not isinstance(updater, Optimizer):
         raise TypeError("on several ranks the updater has to be an Optimizer, got a function")
+    if is_shared(train_iter) and world_size() > 1 and not isinstance(net, DataParallel):
+        raise TypeError(
+            "train_iter is shared out among ranks, and each would train a net of its own: give "
+            "fit a minigrad.distributed.DataParallel of the net"
+        )
     history, running = History(), Running()
     inner = net.module if isinstance(net, DataParallel) else net
     parts: dict[str, Any] = {"net": inner, "updater": updater, "scheduler": scheduler}

@@ -757,3 +757,32 @@ def test_a_resume_that_says_neither_yes_nor_no_is_refused(resume: Any, tmp_path:
         Checkpoint(
             path, None, {"net": nn.Linear(1, 1), "updater": None, "train_iter": DataLoader([1])}
         ).resume(resume)
+
+
+def test_a_parameter_that_only_the_optimiser_has_goes_on_too(tmp_path: Path) -> None:
+    def ends(*epochs: int, path: Path) -> Any:
+        for until in epochs:
+            with mg.fork_rng():
+                mg.manual_seed(3)
+                training = Training()
+                scale = nn.Parameter(mg.tensor(1.0))
+                training.optimizer.add_param_group({"params": [scale]})
+                training.loss = lambda scores, y, s=scale: F.cross_entropy(scores * s, y)
+                training.scheduler = None
+                history = training.fit(until, checkpoint=path, resume="auto")
+        return training.end(history), scale.item()
+
+    whole = ends(2, path=tmp_path / "whole.safetensors")
+    assert ends(1, 2, path=tmp_path / "parts.safetensors") == whole
+    assert whole[1] != 1
+
+
+def test_a_net_of_another_dtype_is_another_training(tmp_path: Path) -> None:
+    def kept(net: nn.Module) -> Checkpoint:
+        parts = {"net": net, "updater": None, "train_iter": DataLoader([1])}
+        return Checkpoint(tmp_path / "run.safetensors", None, parts)
+
+    with kept(nn.Linear(4, 2).double()):
+        pass
+    with pytest.raises(ValueError, match=r"float64\nand this one has\n *float32"):
+        kept(nn.Linear(4, 2)).resume(True)

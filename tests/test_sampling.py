@@ -161,3 +161,18 @@ def test_what_pytorch_refuses_is_refused_with_its_type_and_its_words(call: Any) 
         call(minigrad)
     assert minigrad.random.get_rng_state() == state
     assert str(ours.value)[:8] == str(theirs.value)[:8]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda n: minigrad.rand_like(n), lambda n: minigrad.randn_like(n),
+        lambda n: minigrad.rand(3, dtype=n.dtype), lambda n: minigrad.randn(3, dtype=n.dtype),
+        lambda n: n.uniform_(), lambda n: n.normal_(), lambda n: minigrad.normal(n, 1.0),
+    ],
+)  # fmt: skip
+def test_fractions_are_not_drawn_into_integers(draw: Any) -> None:
+    before = minigrad.random.get_rng_state()
+    with pytest.raises(NotImplementedError, match="none of int64: give another dtype"):
+        draw(minigrad.arange(3))
+    assert minigrad.random.get_rng_state() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ MODULES = {
     "d2l.torch": "examples.d2l",
     "torch.distributions": "examples.d2l.distributions",
 }
-FENCE = re.compile(r"^(`{3,}|~{3,})[ \t]*(\{?[^`\n]*)\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^[ \t]*((`|~)\2{2,})[ \t]*(\{?[^`\n]*)\n(.*?)^[ \t]*\1\2*[ \t]*$", re.MULTILINE | re.DOTALL
+)
 TAB = re.compile(r"^(?:#@tab|%%tab)[ \t]+(.*)\n?", re.MULTILINE)
 NOT_PYTHON = re.compile(r"^[ \t]*[%!].*$", re.MULTILINE)
 
@@ -51,18 +54,28 @@ def read(path: Path) -> list[Cell]:
     Raises:
         ValueError: it is a notebook that cannot be read.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     sources = _notebook(text, path) if path.suffix == ".ipynb" else _markdown(text)
     tabbed = any(TAB.search(source) for source in sources)
     chosen = [source for source in sources if not tabbed or _for_pytorch(source)]
-    codes = [NOT_PYTHON.sub("", TAB.sub("", source)).strip() for source in chosen]
+    codes = [_python(TAB.sub("", source)) for source in chosen]
     return [Cell(i + 1, code) for i, code in enumerate(filter(_has_code, codes))]
+
+
+def _python(source: str) -> str:
+    """Return a cell without the lines that only a notebook understands, if it has any."""
+    source = textwrap.dedent(source).strip()
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return NOT_PYTHON.sub("", source).strip()
+    return source
 
 
 def _markdown(text: str) -> list[str]:
     return [
         source
-        for _, language, source in FENCE.findall(text)
+        for _, _, language, source in FENCE.findall(text)
         if re.match(r"\{?\.?(python|py)\b", language.strip(), re.IGNORECASE)
     ]
 

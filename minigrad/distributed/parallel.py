@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import weakref
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +30,8 @@ class DataParallel(Module):
     whole batch: each rank's counts by its share of the rows. Ranks may have different numbers of
     rows, also none.
 
-    In evaluation it is the module itself, and nothing is exchanged.
+    In evaluation it is the module itself, and nothing is exchanged; gradients, if there are any,
+    count alike from all ranks.
 
     When it is made, parameters, buffers and the states of generators become those of rank 0, on
     every rank. Buffers become rank 0's again at each forward in training.
@@ -56,6 +59,8 @@ class DataParallel(Module):
         self.module = module
         self.ordered = ordered
         self._weight = 1.0  # this rank's share of the rows
+        self._forwards: list[tuple[Any, float]] = []  # nodes of outputs, weakly, and their shares
+        self._watched: set[Tensor] = set()
         self._pieces: _Pieces | None = None
         self._streams = [generator for _, generator in module.named_generators()]
         dtypes = sorted({p.dtype.name for p in module.parameters()})
@@ -70,9 +75,17 @@ class DataParallel(Module):
             raise RuntimeError("the ranks' modules differ in the names or shapes of parameters")
         broadcast(tensors)
         same_generators(self._streams)
-        for p in module.parameters():
-            if p.requires_grad:
+        self._watch()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DataParallel:
+        return DataParallel(copy.deepcopy(self.module, memo), ordered=self.ordered)
+
+    def _watch(self) -> None:
+        """Let gradients be averaged of all parameters that require them by now."""
+        for p in self.module.parameters():
+            if p.requires_grad and p not in self._watched:
                 p._hooks().add_after(self._average)
+                self._watched.add(p)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute this rank's rows: of the first tensor among the arguments, and so of all.
@@ -82,8 +95,11 @@ class DataParallel(Module):
                 other means than `micro_batches`.
             TypeError: no argument is a tensor.
         """
-        if not self.training or joined() is None or self._pieces is not None:
+        if joined() is None or self._pieces is not None:
             return self.module(*args, **kwargs)
+        self._watch()
+        if not self.training:
+            return self._counting(self.module(*args, **kwargs), 1 / _world().size)
         if here.part is not None:
             raise RuntimeError("divide the batch of a DataParallel by its own micro_batches()")
         tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
@@ -91,9 +107,17 @@ class DataParallel(Module):
             raise TypeError("DataParallel needs a tensor with the rows of this rank as an argument")
         rows = len(tensors[0])
         start, whole = self._place(rows)
-        self._weight = rows / whole
         with part_of_batch(start, start + rows, whole):
-            return self.module(*args, **kwargs)
+            return self._counting(self.module(*args, **kwargs), rows / whole)
+
+    def _counting(self, output: Any, share: float) -> Any:
+        """Return an output, whose gradients are to count by a share of the rows."""
+        several = output if isinstance(output, list | tuple) else [output]
+        tensors = [t for t in several if isinstance(t, Tensor)]
+        nodes = [t.grad_fn for t in tensors if t.grad_fn is not None]
+        if nodes or not tensors:  # of another kind of output it is not known whether it lives
+            self._forwards.append((weakref.ref(nodes[0]) if nodes else lambda: True, share))
+        return output
 
     def micro_batches(self, *tensors: Any, size: int) -> Iterator[tuple[Any, ...]]:
         """Yield this rank's rows in pieces: `minigrad.parts.micro_batches` for several ranks.
@@ -159,6 +183,15 @@ class DataParallel(Module):
             if p.grad is not None and p.grad.requires_grad:
                 raise RuntimeError("DataParallel cannot average gradients that have a graph")
         if self._pieces is None:
+            shares = {share for node, share in self._forwards if node() is not None}
+            if len(shares) > 1:
+                raise RuntimeError(
+                    "the outputs of several forward passes are alive, of which this rank had "
+                    f"different shares of the rows, {sorted(shares)}: call backward after each, "
+                    "and evaluate with no_grad()"
+                )
+            self._weight = shares.pop() if shares else self._weight
+            self._forwards.clear()
             self._gather(parameters, self._weight)
         elif self._pieces.last:
             if self._pieces.done:

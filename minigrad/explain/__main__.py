@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,13 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         module, colon, name = args.function.partition(":")
         if not (colon and name):
             parser.error(f"expected MODULE:FUNCTION, got {args.function!r}")
-        sys.path.insert(0, "")  # as python -m has it
-        function = getattr(importlib.import_module(module), name)
+        try:
+            function = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            parser.error(f"{args.function}: {error}")
+        if not callable(function):
+            parser.error(f"{args.function} is a {type(function).__name__}, and no function")
     with recording():
         result = function()
-    explanation = explain(result, values=args.values)
+    try:
+        explanation = explain(result, values=args.values)
+        if args.save:
+            explanation.save(args.save)
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        parser.error(f"{args.function or 'the example'}: {error}")
     if args.save:
-        explanation.save(args.save)
         print(f"{Path(args.save)}: open it in a browser")
     else:
         print(explanation)

@@ -9,6 +9,7 @@ from minigrad.creation import zeros
 from minigrad.nn import functional as F
 from minigrad.nn import init
 from minigrad.nn.module import Module, Parameter, UninitializedParameter
+from minigrad.parts import undivided
 from minigrad.tensor import Tensor
 
 
@@ -67,7 +68,8 @@ class LazyLinear(Linear):
     """A `Linear` that learns its number of inputs from its first input, and is a Linear then.
 
     Until then its weight has no elements; it is the same object afterwards, so an optimiser may be
-    made before. The initial values are drawn at the first call. A state dict may come earlier.
+    made before. The initial values are drawn at the first call; others can be put in after it, or
+    by a state dict before.
 
     Args:
         out_features, bias, device, dtype: as of `Linear`.
@@ -85,6 +87,7 @@ class LazyLinear(Linear):
     ) -> None:
         super().__init__(0, out_features, bias, device, dtype)
         self.weight = UninitializedParameter(self.weight)
+        self.bias = None if self.bias is None else UninitializedParameter(self.bias)
 
     def reset_parameters(self) -> None:
         """Draw new initial values, once the number of inputs is known."""
@@ -92,14 +95,16 @@ class LazyLinear(Linear):
             super().reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight
-        loaded = not isinstance(weight, UninitializedParameter)
-        self.in_features = weight.shape[1] if loaded else x.shape[-1]
+        loaded = not isinstance(self.weight, UninitializedParameter)
+        self.in_features = self.weight.shape[1] if loaded else x.shape[-1]
         self.__class__ = Linear  # type: ignore[assignment]
-        if isinstance(weight, UninitializedParameter):
-            shape = self.out_features, self.in_features
-            weight.become(zeros(shape, device=weight.device, dtype=weight.dtype))
-            self.reset_parameters()
+        shape = self.out_features, self.in_features
+        for p, size in (self.weight, shape), (self.bias, shape[:1]):
+            if isinstance(p, UninitializedParameter):
+                p.become(zeros(size, device=p.device, dtype=p.dtype))
+        if not loaded:
+            with undivided():  # all ranks, and all parts of a batch, have the same weights
+                self.reset_parameters()
         return self(x)
 
 

@@ -43,6 +43,14 @@ class UninitializedParameter(Parameter):
 
     __slots__ = ()
 
+    def _refuse(self, *args: Any, **options: Any) -> Any:
+        raise ValueError(
+            "Attempted to use an uninitialized parameter: its module learns the shape from its "
+            "first input. Call the module once, and initialize then"
+        )
+
+    fill_ = zero_ = normal_ = uniform_ = bernoulli_ = _refuse
+
     def become(self, data: Tensor) -> None:
         """Become a parameter with this data, the same object."""
         self.data = data

@@ -239,8 +239,14 @@ def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
     Raises:
         TypeError: it is one tensor.
         ValueError: there are none, or their other dimensions differ.
+        RuntimeError: one has no dimension.
     """
     _check_several("cat", tensors)
+    for i, t in enumerate(tensors):
+        if not t.ndim:
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {i}) cannot be concatenated: use stack"
+            )
     if not len(tensors):
         raise ValueError("concatenate: expected a non-empty list of Tensors")
     shape = next((t.shape for t in tensors if t.shape != (0,)), (0,))

@@ -440,3 +440,20 @@ def test_chapters_written_like_the_books_run_whole(
     monkeypatch.setenv("MINIGRAD_DATA", str(SAMPLE_DIR))
     status = run.main([str(write(chapter)), "--batches", "2"])
     assert status == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "code", ['msg = """\n% of people\n! and more\n"""', "y = (7\n     % 5)"], ids=["text", "modulo"]
+)
+def test_a_line_that_only_looks_like_a_notebooks_command_is_kept(write: Write, code: str) -> None:
+    assert [cell.code for cell in read(write(f"```python\n{code}\n```\n"))] == [code]
+    with_magic = read(write("```python\n%matplotlib inline\nx = 1\n```\n"))
+    assert [cell.code for cell in with_magic] == ["x = 1"]
+
+
+def test_cells_are_found_in_lists_behind_a_byte_order_mark_and_in_longer_fences(
+    write: Write,
+) -> None:
+    text = "\ufeff```python\nx = 1\n```\n\n- a list\n\n  ```python\n  if x:\n      x = 2\n  ```\n"
+    text += "\n```python\nx = 3\n`````\n"
+    assert [c.code for c in read(write(text))] == ["x = 1", "if x:\n    x = 2", "x = 3"]

@@ -5,6 +5,7 @@ Each program returns arrays by name, which every rank writes into its own file.
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import sys
@@ -225,6 +226,42 @@ def fitted(checkpoint: str | None = None, dies_after: str = "0") -> dict[str, np
     return found | measures | {"states": states}
 
 
+def shares() -> dict[str, np.ndarray]:
+    """Gradients where the shares of the rows are not simply those of the last forward."""
+    rank = distributed.rank()
+    rows = [mg.arange(14.0).reshape(7, 2)[:4], mg.arange(14.0).reshape(7, 2)[4:]][rank]
+    found = {}
+
+    def gradient(net: DataParallel) -> np.ndarray:
+        net.zero_grad()
+        net(rows).mean().backward()
+        return net.module.weight.grad.numpy().copy()
+
+    net = DataParallel(nn.Linear(2, 1))
+    found["training"] = gradient(net)
+    found["evaluation"] = gradient(net.eval())
+    net.train()
+    output = net(rows)
+    with mg.no_grad():
+        net(rows[: 1 + rank])  # another share, and no gradient of it
+    net.zero_grad()
+    output.mean().backward()
+    found["another without gradient"] = net.module.weight.grad.numpy().copy()
+    with pytest.raises(RuntimeError, match="several forward passes are alive"):
+        (net(rows).mean() + net(rows[: 1 + rank]).mean()).backward()
+    found["a deep copy"] = gradient(copy.deepcopy(net))
+    frozen = nn.Linear(2, 1).requires_grad_(False)
+    thawed = DataParallel(frozen)
+    frozen.requires_grad_(True)
+    found["thawed"] = gradient(thawed)
+    lazy = DataParallel(nn.LazyLinear(3))
+    found["lazy"] = (lazy(rows).sum(), lazy.module.weight.detach().numpy().copy())[1]
+    loader = batches()
+    with pytest.raises(TypeError, match="each would train a net of its own"):
+        fit(nn.Linear(8, 3), loader, loader, nn.CrossEntropyLoss(), 1, optim.SGD([mg.ones(1)]))
+    return found
+
+
 def on_the_fake() -> dict[str, np.ndarray]:
     """Train on the fake CuPy; note what one step copies between host and device."""
     with fake_cupy.installed(Definitions):
@@ -249,6 +286,7 @@ PROGRAMS = {
     "on_the_fake": on_the_fake,
     "buffers": buffers,
     "refusals": refusals,
+    "shares": shares,
 }
 
 

@@ -116,6 +116,18 @@ def test_buffers_become_rank_0s_when_a_net_is_made_and_at_each_forward_in_traini
     assert [a["trained"].item() for a in (first, other)] == [3.0, 3.0]
 
 
+def test_each_gradient_counts_by_the_rows_that_it_comes_from(tmp_path: Path) -> None:
+    """Rank 0 has four rows of seven, and in evaluation each rank counts alike."""
+    first, other = jobs.results(2, "shares", tmp_path)
+    x = np.arange(14.0).reshape(7, 2)
+    of_all, of_each = x.mean(0), (x[:4].mean(0) + x[4:].mean(0)) / 2
+    for name, gradient in first.items():
+        np.testing.assert_array_equal(gradient, other[name])
+        if name != "lazy":
+            expected = of_each if name == "evaluation" else of_all
+            np.testing.assert_allclose(gradient[0], expected, rtol=1e-6, err_msg=name)
+
+
 def test_what_cannot_be_is_refused_on_all_ranks_by_name(tmp_path: Path) -> None:
     jobs.results(2, "refusals", tmp_path)
 

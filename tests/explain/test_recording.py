@@ -13,6 +13,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.explain import explain, recording
+from minigrad.explain.__main__ import main
 from minigrad.explain.recording import notes
 from minigrad.nn import functional as F
 
@@ -186,3 +187,21 @@ def test_a_module_that_raises_leaves_no_trace_on_the_next() -> None:
         z = mg.ones(1, requires_grad=True) * 2
     assert explain(y).steps[0].calls == ("Net, call 2",)
     assert explain(z).steps[0].calls == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nope:x"], "No module named 'nope'"),
+        (["minigrad:float32"], "and no function"),
+        (["--save", "walk.pdf"], "saved as .html or .txt"),
+    ],
+    ids=["no module", "no function", "no suffix"],
+)
+def test_what_the_command_cannot_explain_is_an_error_in_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]

@@ -261,3 +261,13 @@ def test_a_copy_may_be_asked_for_by_position() -> None:
         assert x.to("cpu", m.float32, False, True) is not x
         assert x.to(m.float32, False, True) is not x
         assert x.to(m.float32, True) is x
+
+
+def test_what_would_be_lost_at_the_first_call_is_refused() -> None:
+    lazy = nn.LazyLinear(3)
+    for parameter in lazy.parameters():
+        with pytest.raises(ValueError, match=r"uninitialized parameter.*Call the module once"):
+            nn.init.constant_(parameter, 7.0)
+    lazy(minigrad.ones(1, 2))
+    nn.init.constant_(lazy.weight, 7.0)
+    assert lazy.weight.tolist() == [[7, 7]] * 3

@@ -689,3 +689,8 @@ def test_sizes_that_do_not_fit_are_a_runtime_error_as_in_pytorch() -> None:
         ):
             with pytest.raises(RuntimeError):
                 call(m)
+
+
+def test_a_number_cannot_be_concatenated() -> None:
+    with pytest.raises(RuntimeError, match=r"zero-dimensional tensor \(at position 1\).*use stack"):
+        minigrad.cat([minigrad.ones(2), minigrad.tensor(1.0)])
