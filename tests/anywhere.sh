@@ -9,7 +9,7 @@
 # folders, text, time, locales, other processes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$(command -v "${PYTHON:-python}")
+python=$(realpath -s "$(command -v "${PYTHON:-python}")") # not where the link leads: the packages lie beside it
 scratch=$(mktemp -d)
 trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 tests="tests/test_serialization.py tests/test_plot.py tests/data/test_idx.py tests/test_training.py
