@@ -33,7 +33,9 @@ def cumsum(x: Any, dim: int, dtype: Any = None) -> Any:
     dtype = dtype or (x.dtype if x.dtype.kind == "f" else np.int64)
     x = x.astype(dtype, copy=False)
     axis, inner = one_axis(dim, x.ndim), _WIDER.get(x.dtype.char, x.dtype)
-    return np.cumsum(x, axis=axis, dtype=inner).reshape(x.shape).astype(x.dtype, copy=False)
+    if not x.ndim:  # where CuPy knows no axis
+        return x.copy()
+    return np.cumsum(x, axis=axis, dtype=inner).astype(x.dtype, copy=False)
 
 
 @differentiable(x=lambda g, dim: cumsum(g, dim))
