@@ -238,8 +238,8 @@ def report(rounds: list[dict[str, Times]], command: str) -> str:
         told = "it could not be measured how much is hidden, so much else was going on"
     ordered = statistics.median(r[TWO]["ordered"] for r in rounds)
     load = os.getloadavg()[1]
-    return f"""{machine()}; `{command}`, {datetime.now(UTC):%Y-%m-%d}, {len(rounds)} rounds. The
-machine was shared: {load:.0f} processes wanted its {os.cpu_count()} cores, these ranks among them.
+    return f"""{machine()}; `{command}`, {datetime.now(UTC):%Y-%m-%d}, {len(rounds)} rounds. On
+average {load:.0f} processes wanted the machine's {os.cpu_count()} cores, these ranks among them.
 
 {steps_table(rounds)}
 
