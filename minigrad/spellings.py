@@ -37,8 +37,8 @@ def bind(op: Any, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ..
             bound.append(native(value) if name == "dtype" and value is not None else value)
         elif other in named and other not in op.parameters:
             bound.append(named.pop(other))
-        elif op.parameters[name].default is not inspect.Parameter.empty:
-            bound.append(op.parameters[name].default)
+        elif name in op.defaults:
+            bound.append(op.defaults[name])
         else:
             break
     if named or len(bound) != op.arity:  # the call itself says what is wrong

@@ -82,6 +82,7 @@ class Op:
 
     Attributes:
         parameters: those of the function.
+        defaults: by the names of the parameters that have one.
         entries: by the names of the arguments that have one.
         derivatives: the same in the order of the arguments; None for an argument without.
         arity: how many arguments there are; None for any number.
@@ -90,6 +91,8 @@ class Op:
     def __init__(self, function: Callable[..., Any], formulas: dict[str, Callable[..., Any]]):
         self.function, self.name = function, function.__name__
         self.parameters = inspect.signature(function).parameters
+        given = self.parameters.items()
+        self.defaults = {name: p.default for name, p in given if p.default is not p.empty}
         for name, parameter in self.parameters.items():
             if name == "y":
                 raise TypeError(f"{self.name}: y is the op's output, and no argument's name")

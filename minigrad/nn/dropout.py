@@ -6,6 +6,8 @@ map). docs/family.md says what each does to mean and variance, and which to take
 
 from __future__ import annotations
 
+from typing import Any
+
 from minigrad.nn import functional as F
 from minigrad.nn.dropping import checked_probability
 from minigrad.nn.layers import Linear
@@ -17,6 +19,8 @@ from minigrad.tensor import Tensor
 class _Dropout(Module):
     """A dropout of p, in place or not, with a generator of its own or the default one."""
 
+    function: Any  # of `minigrad.nn.functional`
+
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None
     ) -> None:
@@ -25,6 +29,9 @@ class _Dropout(Module):
         self.inplace = inplace
         generator_for(type(self).__name__, generator)  # raises what is none
         self.generator = generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.p, self.training, self.inplace, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
@@ -54,8 +61,7 @@ class Dropout(_Dropout):
         [0.0, 2.0]
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training, self.inplace, generator=self.generator)
+    function = staticmethod(F.dropout)
 
 
 class Dropout1d(_Dropout):
@@ -63,11 +69,10 @@ class Dropout1d(_Dropout):
 
     Args:
         p: the probability of a channel to be dropped, 0 to 1.
-        inplace: whether to overwrite the input.
-        generator: where masks are drawn from; None for the default generator.
+        inplace, generator: as of `Dropout`.
 
     Raises:
-        ValueError: p is outside [0, 1], or NaN.
+        ValueError: as of `Dropout`.
 
     Examples:
         >>> from minigrad import nn
@@ -75,8 +80,7 @@ class Dropout1d(_Dropout):
         Dropout1d(p=0.2, inplace=False)
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout1d(x, self.p, self.training, self.inplace, generator=self.generator)
+    function = staticmethod(F.dropout1d)
 
 
 class Dropout2d(_Dropout):
@@ -84,11 +88,10 @@ class Dropout2d(_Dropout):
 
     Args:
         p: the probability of a channel to be dropped, 0 to 1.
-        inplace: whether to overwrite the input.
-        generator: where masks are drawn from; None for the default generator.
+        inplace, generator: as of `Dropout`.
 
     Raises:
-        ValueError: p is outside [0, 1], or NaN.
+        ValueError: as of `Dropout`.
 
     Examples:
         >>> import minigrad
@@ -97,8 +100,7 @@ class Dropout2d(_Dropout):
         tensor(0.)
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout2d(x, self.p, self.training, self.inplace, generator=self.generator)
+    function = staticmethod(F.dropout2d)
 
 
 class Dropout3d(_Dropout):
@@ -108,11 +110,10 @@ class Dropout3d(_Dropout):
 
     Args:
         p: the probability of a channel to be dropped, 0 to 1.
-        inplace: whether to overwrite the input.
-        generator: where masks are drawn from; None for the default generator.
+        inplace, generator: as of `Dropout`.
 
     Raises:
-        ValueError: p is outside [0, 1], or NaN.
+        ValueError: as of `Dropout`.
 
     Examples:
         >>> import minigrad
@@ -121,8 +122,7 @@ class Dropout3d(_Dropout):
         tensor(0.)
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout3d(x, self.p, self.training, self.inplace, generator=self.generator)
+    function = staticmethod(F.dropout3d)
 
 
 class AlphaDropout(_Dropout):
@@ -147,8 +147,7 @@ class AlphaDropout(_Dropout):
         (True, True)
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.alpha_dropout(x, self.p, self.training, self.inplace, generator=self.generator)
+    function = staticmethod(F.alpha_dropout)
 
 
 class FeatureAlphaDropout(_Dropout):
@@ -156,11 +155,10 @@ class FeatureAlphaDropout(_Dropout):
 
     Args:
         p: the probability of a channel to be dropped, 0 to 1.
-        inplace: whether to overwrite the input. (PyTorch takes this and forgets it.)
-        generator: where masks are drawn from; None for the default generator.
+        inplace, generator: as of `AlphaDropout`.
 
     Raises:
-        ValueError: p is outside [0, 1], or NaN.
+        ValueError: as of `Dropout`.
 
     Examples:
         >>> import minigrad
@@ -169,9 +167,7 @@ class FeatureAlphaDropout(_Dropout):
         tensor(0.)
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        own = self.generator
-        return F.feature_alpha_dropout(x, self.p, self.training, self.inplace, generator=own)
+    function = staticmethod(F.feature_alpha_dropout)
 
 
 class DropPath(_Dropout):
@@ -181,11 +177,10 @@ class DropPath(_Dropout):
 
     Args:
         p: the probability of a sample to be dropped, 0 to 1.
-        inplace: whether to overwrite the input.
-        generator: where masks are drawn from; None for the default generator.
+        inplace, generator: as of `Dropout`.
 
     Raises:
-        ValueError: p is outside [0, 1], or NaN.
+        ValueError: as of `Dropout`.
 
     Examples:
         >>> import minigrad
@@ -194,8 +189,7 @@ class DropPath(_Dropout):
         tensor(0.)
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.drop_path(x, self.p, self.training, self.inplace, generator=self.generator)
+    function = staticmethod(F.drop_path)
 
 
 class GaussianDropout(Module):

@@ -1,4 +1,4 @@
-"""What every dropout begins with: a p that is a probability, and a mask, drawn or given."""
+"""What every dropout does: see that p is a probability, draw a mask, and put it on its input."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import ops
 from minigrad.device import device_of
 from minigrad.graph import TensorBase
+from minigrad.inplace import write
 from minigrad.random import Generator, generator_for
 
 
@@ -59,21 +61,59 @@ def checked_mask(mask: Any, shape: tuple[int, ...]) -> Any:
     return keep
 
 
-def mask_of_units(
-    input: Any, units: Sequence[int], p: float, mask: Any, generator: Generator | None
+def drawn(
+    input: Any,
+    units: Sequence[int],
+    p: float,
+    training: bool,
+    mask: Any,
+    generator: Generator | None,
 ) -> Any:
-    """Return the mask that was given, or draw one at the shape of the units.
+    """Return the mask that was given, or draw one; None where nothing is to be dropped.
 
     Args:
-        input: what it is for; its device is the mask's.
+        input: what it is for, floating-point; its device is the mask's.
         units: a shape that broadcasts to the input's: one draw for each of its places.
-        p: the probability to be dropped; at 1 nothing is drawn.
+        p: the probability to be dropped, checked. At 1 nothing is drawn; at 0, without a mask,
+            nothing is to be dropped.
+        training: False: nothing is to be dropped.
         mask: booleans that broadcast to the input's shape, or None.
         generator: where to draw from; None for the default generator.
     """
-    if mask is not None:
-        return checked_mask(mask, tuple(input.shape))
+    generator = generator_for("dropout", generator)
+    if not checked_mode(training) or (p == 0 and mask is None):
+        return None
     array = input.array if isinstance(input, TensorBase) else input
+    checked_floating(array)
+    if mask is not None:
+        return checked_mask(mask, array.shape)
     if p == 1:
         return np.zeros_like(array, dtype=np.bool_)
-    return generator_for("dropout", generator).keep_mask(tuple(units), p, device_of(array))
+    return generator.keep_mask(tuple(units), p, device_of(array))
+
+
+def applied(input: Any, inplace: bool, op: Any, *args: Any) -> Any:
+    """Return ``op(input, *args)``; with ``inplace``, the input, overwritten with that."""
+    if not inplace:
+        return op(input, *args)
+    if isinstance(input, TensorBase):
+        return write(input, op, *args)
+    input[...] = op(input, *args)
+    return input
+
+
+def dropped(
+    input: Any,
+    units: Sequence[int],
+    p: float,
+    training: bool,
+    inplace: bool,
+    mask: Any,
+    generator: Generator | None,
+) -> Any:
+    """Return dropout with one draw for each unit; arguments as of `drawn`."""
+    p = checked_probability(p)
+    keep = drawn(input, units, p, training, mask, generator)
+    if keep is None:
+        return input
+    return applied(input, inplace, ops.masked_scale, keep, 1 / (1 - p) if p < 1 else 0.0)

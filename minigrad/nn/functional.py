@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops
-from minigrad.device import device_of, fetch
+from minigrad.device import fetch
 from minigrad.graph import TensorBase
-from minigrad.inplace import write
-from minigrad.nn.dropping import checked_mask, checked_mode, checked_probability
+from minigrad.nn.dropping import dropped
 from minigrad.nn.noise import (
     alpha_dropout,
     drop_connect,
@@ -26,7 +25,7 @@ from minigrad.nn.noise import (
 )
 from minigrad.ops import linear, log_softmax, logsigmoid, sigmoid, softmax, tanh
 from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim, class_shares
-from minigrad.random import Generator, generator_for
+from minigrad.random import Generator
 
 __all__ = [
     "alpha_dropout",
@@ -109,25 +108,7 @@ def dropout(
         >>> dropout(x, 0.5, training=False) is x
         True
     """
-    p = checked_probability(p)
-    generator = generator_for("dropout", generator)
-    if not checked_mode(training) or (p == 0 and mask is None):
-        return input
-    if input.dtype.kind != "f":
-        raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}; use .float()")
-    if mask is not None:
-        keep = checked_mask(mask, input.shape)
-    elif p == 1:  # nothing is drawn
-        keep = np.zeros_like(input, dtype=np.bool_)
-    else:
-        keep = generator.keep_mask(input.shape, p, device_of(_array(input)))
-    scale = 1 / (1 - p) if p < 1 else 0.0
-    if not inplace:
-        return ops.masked_scale(input, keep, scale)
-    if isinstance(input, TensorBase):
-        return write(input, ops.masked_scale, keep, scale)
-    input[...] = ops.masked_scale(input, keep, scale)
-    return input
+    return dropped(input, input.shape, p, training, inplace, mask, generator)
 
 
 def cross_entropy(

@@ -17,12 +17,13 @@ from minigrad import ops
 from minigrad.creation import as_tensor
 from minigrad.device import device_of, move
 from minigrad.graph import TensorBase
-from minigrad.inplace import write
 from minigrad.nn.dropping import (
+    applied,
     checked_floating,
     checked_mode,
     checked_probability,
-    mask_of_units,
+    drawn,
+    dropped,
 )
 from minigrad.parts import place, undivided
 from minigrad.random import Generator, generator_for
@@ -91,7 +92,7 @@ def dropout1d(
             "(i.e. 2D or 3D inputs)."
         )
     units = _channels(input, batched=input.ndim == 3)
-    return _dropped(input, units, p, training, inplace, mask, generator)
+    return dropped(input, units, p, training, inplace, mask, generator)
 
 
 def dropout2d(
@@ -129,7 +130,7 @@ def dropout2d(
             "channel-wise dropout behavior, please switch to using dropout1d instead.",
             stacklevel=2,
         )
-    return _dropped(input, _channels(input), p, training, inplace, mask, generator)
+    return dropped(input, _channels(input), p, training, inplace, mask, generator)
 
 
 def dropout3d(
@@ -156,7 +157,7 @@ def dropout3d(
     if input.ndim not in (4, 5):
         _warn_of_shape("dropout3d", input.ndim, "3 spatial dimensions", "4D or 5D")
     units = _channels(input, batched=input.ndim == 5)
-    return _dropped(input, units, p, training, inplace, mask, generator)
+    return dropped(input, units, p, training, inplace, mask, generator)
 
 
 def _warn_of_shape(name: str, ndim: int, spatial: str, expected: str) -> None:
@@ -176,34 +177,6 @@ def _channels(input: Any, batched: bool = True) -> tuple[int, ...]:
     if input.ndim < lead:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
     return (*input.shape[:lead], *[1] * (input.ndim - lead))
-
-
-def _dropped(
-    input: Any,
-    units: tuple[int, ...],
-    p: float,
-    training: bool,
-    inplace: bool,
-    mask: Any,
-    generator: Generator | None,
-) -> Any:
-    """Return dropout with one draw for each unit."""
-    p = checked_probability(p)
-    if not checked_mode(training) or (p == 0 and mask is None):
-        return input
-    checked_floating(input)
-    keep = mask_of_units(input, units, p, mask, generator)
-    return _applied(input, inplace, ops.masked_scale, keep, 1 / (1 - p) if p < 1 else 0.0)
-
-
-def _applied(input: Any, inplace: bool, op: Any, *args: Any) -> Any:
-    """Return ``op(input, *args)``; with ``inplace``, the input, overwritten with that."""
-    if not inplace:
-        return op(input, *args)
-    if isinstance(input, TensorBase):
-        return write(input, op, *args)
-    input[...] = op(input, *args)
-    return input
 
 
 # ------------------------------------------------------------------------- whole samples
@@ -247,7 +220,7 @@ def drop_path(
     if not input.ndim:
         raise RuntimeError("drop_path drops samples: expected an input of shape (N, ...), got ()")
     units = (input.shape[0], *[1] * (input.ndim - 1))
-    return _dropped(input, units, p, training, inplace, mask, generator)
+    return dropped(input, units, p, training, inplace, mask, generator)
 
 
 # ------------------------------------------------------------------------- weights
@@ -294,7 +267,7 @@ def drop_connect(
         tensor([[20.]])
     """
     with undivided():  # the weights are everybody's, whoever computes which rows
-        weight = _dropped(weight, tuple(weight.shape), p, training, False, mask, generator)
+        weight = dropped(weight, tuple(weight.shape), p, training, False, mask, generator)
     return ops.linear(input, weight, bias)
 
 
@@ -402,16 +375,15 @@ def _alpha(
     generator: Generator | None,
 ) -> Any:
     p = checked_probability(p)
-    if not checked_mode(training) or (p == 0 and mask is None):
+    keep = drawn(input, units, p, training, mask, generator)
+    if keep is None:
         return input
-    checked_floating(input)
-    keep = mask_of_units(input, units, p, mask, generator)
     if p == 1:
-        return _applied(input, inplace, ops.masked_scale, keep, 0.0)
+        return applied(input, inplace, ops.masked_scale, keep, 0.0)
     a = 1 / math.sqrt((1 - p) * (1 + p * SATURATION**2))
     keep = keep.array if isinstance(keep, TensorBase) else keep
     shift = np.where(keep, a * SATURATION * p, a * SATURATION * (p - 1)).astype(input.dtype)
-    return _applied(input, inplace, masked_affine, keep, a, shift)
+    return applied(input, inplace, masked_affine, keep, a, shift)
 
 
 def gaussian_dropout(
