@@ -29,6 +29,7 @@ from minigrad.graph import wrap
 from minigrad.philox import WORD
 from minigrad.random import Generator, default_generator
 from minigrad.tensor import Tensor
+from minigrad.utils.nested import tensors_in
 
 
 class Numbers:
@@ -170,7 +171,7 @@ class Graph:
             self._graph = self._on_own_stream(self._record)
         else:
             self._capture.replayed()
-            for tensor in _tensors(self._outputs):
+            for tensor in tensors_in(self._outputs):
                 tensor._storage.change()
         self._graph.launch()
         self._note()
@@ -329,11 +330,3 @@ def graph(step: Callable[..., Any]) -> Graph:
 def _copy(array: Any) -> Any:
     """Return a copy in C order, in memory of its own."""
     return array.copy(order="C")
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """Return the tensors in what a step returned."""
-    if isinstance(value, Tensor):
-        return [value]
-    inner = value.values() if isinstance(value, dict) else value
-    return [t for v in inner for t in _tensors(v)] if isinstance(value, dict | list | tuple) else []

@@ -18,6 +18,7 @@ from minigrad.nn import Module
 from minigrad.parts import checked_rows, here, part_of_batch, pieces
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor
+from minigrad.utils.nested import tensors_in
 
 
 class DataParallel(Module):
@@ -93,7 +94,7 @@ class DataParallel(Module):
         Raises:
             RuntimeError: the generators of the ranks have come apart; or the batch is divided by
                 other means than `micro_batches`.
-            TypeError: no argument is a tensor.
+            TypeError: no argument is a tensor, or nothing that the module returned.
         """
         if joined() is None or self._pieces is not None:
             return self.module(*args, **kwargs)
@@ -111,12 +112,21 @@ class DataParallel(Module):
             return self._counting(self.module(*args, **kwargs), rows / whole)
 
     def _counting(self, output: Any, share: float) -> Any:
-        """Return an output, whose gradients are to count by a share of the rows."""
-        several = output if isinstance(output, list | tuple) else [output]
-        tensors = [t for t in several if isinstance(t, Tensor)]
-        nodes = [t.grad_fn for t in tensors if t.grad_fn is not None]
-        if nodes or not tensors:  # of another kind of output it is not known whether it lives
-            self._forwards.append((weakref.ref(nodes[0]) if nodes else lambda: True, share))
+        """Return an output, whose gradients are to count by a share of the rows.
+
+        Raises:
+            TypeError: there are no tensors in it.
+        """
+        self._forwards = [(node, share) for node, share in self._forwards if node() is not None]
+        found = tensors_in(output)
+        if not found:
+            raise TypeError(
+                f"a DataParallel's module returned a {type(output).__name__} without tensors: it "
+                "has to return a tensor, or a tuple, list or dictionary of them"
+            )
+        for tensor in found:
+            if tensor.grad_fn is not None:
+                self._forwards.append((weakref.ref(tensor.grad_fn), share))
         return output
 
     def micro_batches(self, *tensors: Any, size: int) -> Iterator[tuple[Any, ...]]:

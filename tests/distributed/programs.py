@@ -191,6 +191,23 @@ def refusals() -> dict[str, np.ndarray]:
     return {}
 
 
+class Several(nn.Linear):
+    """What it returns is in a dictionary of lists."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 1)
+
+    def forward(self, x: Any) -> Any:
+        return {"mean": [super().forward(x).mean()], "rows": len(x)}
+
+
+class Counted(nn.Module):
+    """It returns no tensor."""
+
+    def forward(self, x: Any) -> Any:
+        return len(x)
+
+
 class DyingRank(DataParallel):
     """Rank 2 is killed when it has computed so many batches; others go on as long as they can."""
 
@@ -241,6 +258,8 @@ def shares() -> dict[str, np.ndarray]:
     found["training"] = gradient(net)
     found["evaluation"] = gradient(net.eval())
     net.train()
+    for _ in range(3):
+        net(rows[: 1 + rank])  # another share, and let go of
     output = net(rows)
     with mg.no_grad():
         net(rows[: 1 + rank])  # another share, and no gradient of it
@@ -250,6 +269,12 @@ def shares() -> dict[str, np.ndarray]:
     with pytest.raises(RuntimeError, match="several forward passes are alive"):
         (net(rows).mean() + net(rows[: 1 + rank]).mean()).backward()
     found["a deep copy"] = gradient(copy.deepcopy(net))
+    several = DataParallel(Several())
+    several.zero_grad()
+    several(rows)["mean"][0].backward()
+    found["in a dictionary"] = several.module.weight.grad.numpy().copy()
+    with pytest.raises(TypeError, match="returned a int without tensors"):
+        DataParallel(Counted())(rows)
     frozen = nn.Linear(2, 1).requires_grad_(False)
     thawed = DataParallel(frozen)
     frozen.requires_grad_(True)

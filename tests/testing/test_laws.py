@@ -854,3 +854,12 @@ def test_a_broken_law_names_statement_input_and_what_was_expected(apart: None) -
         "expected a result of x's shape (), got (1,)\n"
         "last call: dropout(x, p=0.3, training=True) with x of shape (), float32"
     )
+
+
+def test_a_file_of_a_package_is_named_from_the_package_on() -> None:
+    names: dict[str, Any] = {}
+    source = "def dropout(x, p, training):\n    raise IndexError('deep in it')"
+    exec(compile(source, "/opt/lib/python3.12/site-packages/pkg/layers.py", "exec"), names)
+    subject = Subject("pkg", names["dropout"], MINIGRAD)
+    with pytest.raises(BrokenLaw, match=r"deep in it \(line 2 of pkg/layers\.py\)"):
+        LAWS["rate"](subject)
