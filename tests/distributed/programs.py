@@ -258,9 +258,9 @@ def shares() -> dict[str, np.ndarray]:
     found["training"] = gradient(net)
     found["evaluation"] = gradient(net.eval())
     net.train()
-    for _ in range(3):
-        net(rows[: 1 + rank])  # another share, and let go of
+    net(rows[: 1 + rank])  # another share, and let go of
     output = net(rows)
+    net(rows[: 1 + rank])
     with mg.no_grad():
         net(rows[: 1 + rank])  # another share, and no gradient of it
     net.zero_grad()
