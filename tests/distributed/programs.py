@@ -260,9 +260,9 @@ def shares() -> dict[str, np.ndarray]:
     net.train()
     net(rows[: 1 + rank])  # another share, and let go of
     output = net(rows)
-    net(rows[: 1 + rank])
     with mg.no_grad():
         net(rows[: 1 + rank])  # another share, and no gradient of it
+    net(rows[: 1 + rank])
     net.zero_grad()
     output.mean().backward()
     found["another without gradient"] = net.module.weight.grad.numpy().copy()
