@@ -190,7 +190,7 @@ def _walk(
                 is_node = type(source) is Node
                 like = source if is_node else source.array
                 if piece.shape != like.shape or piece.dtype is not like.dtype:
-                    piece = _fit(piece, like, node)
+                    piece = fitted(piece, like, node)
                 if source in grads:
                     grads[source] = grads[source] + piece
                 elif is_node:
@@ -222,15 +222,15 @@ def _leading_to(wanted: Collection[Place], starts: Sequence[Place]) -> set[Place
     return useful
 
 
-def _fit(g: Any, like: Any, node: Node) -> Any:
+def fitted(g: Any, like: Any, node: Node) -> Any:
     """Undo broadcasting and promotion: return ``g`` in the shape and dtype of ``like``."""
-    fitted = unbroadcast(g, like.shape)
-    if fitted.shape != like.shape:
+    summed = unbroadcast(g, like.shape)
+    if summed.shape != like.shape:
         raise RuntimeError(
             f"{node.name()} returned a gradient of shape {g.shape} for an argument of shape "
             f"{like.shape}"
         )
-    return fitted if fitted.dtype == like.dtype else fitted.astype(like.dtype)
+    return summed if summed.dtype == like.dtype else summed.astype(like.dtype)
 
 
 def _run_hooks(place: Any, g: Any) -> Any:

@@ -147,7 +147,7 @@ def explain(
     known, generators = _variables(sys._getframe(1))
     if isinstance(what, Module):
         known |= {id(p): name for name, p in what.named_parameters()}
-        generators += _generators_of(what)
+        generators += [own for _, own in what.named_generators()]
         root = f"the result of {type(what).__name__}"
         with recording():
             what = what(*inputs)
@@ -186,17 +186,12 @@ def _variables(frame: FrameType) -> tuple[dict[int, str], list[Generator]]:
         if isinstance(value, Module):
             for own, parameter in value.named_parameters(prefix=name):
                 names.setdefault(id(parameter), own)
-            generators += _generators_of(value)
+            generators += [own for _, own in value.named_generators()]
         elif isinstance(value, TensorBase):
             names[id(value)] = name
         elif isinstance(value, Generator):
             generators.append(value)
     return names, generators
-
-
-def _generators_of(module: Module) -> list[Generator]:
-    attributes = (value for m in module.modules() for value in vars(m).values())
-    return [value for value in attributes if isinstance(value, Generator)]
 
 
 def _locals(frame: FrameType) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.autograd import fitted
 from minigrad.device import gpus, on_device_of, use_device_of
 from minigrad.explain.draws import draw_of
 from minigrad.explain.formulas import formula_text
@@ -24,7 +25,6 @@ from minigrad.explain.records import Leaf, Piece, Read, Step, Walk
 from minigrad.explain.values import Seen
 from minigrad.grad_mode import no_grad
 from minigrad.graph import Node, TensorBase
-from minigrad.ops.broadcast import unbroadcast
 
 Place = Node | TensorBase
 State = tuple[int, int, int]
@@ -154,7 +154,7 @@ class _Walker:
             try:
                 part = derivative.formula(g, *map(node.saved.get, derivative.names))
                 piece.shape, piece.dtype = part.shape, str(part.dtype)
-                part = _fitted(part, like, node)
+                part = fitted(part, like, node)
             except Exception as error:  # a formula is anybody's code
                 step.stop = f"{type(error).__name__}: {error}"
                 return
@@ -166,19 +166,6 @@ class _Walker:
                 part = grads[source] + part
                 piece.total = self._look(part)
             grads[source] = part
-
-
-def _fitted(part: Any, like: Any, node: Node) -> Any:
-    """Return what a formula returned in the shape and dtype of what it is the gradient of."""
-    if part.shape != like.shape:
-        fitted = unbroadcast(part, like.shape)
-        if fitted.shape != like.shape:
-            raise RuntimeError(
-                f"{node.name()} returned a gradient of shape {part.shape} for an argument of shape "
-                f"{like.shape}"
-            )
-        part = fitted
-    return part if part.dtype == like.dtype else part.astype(like.dtype)
 
 
 def reached(start: Place) -> tuple[list[Node], list[TensorBase]]:
