@@ -87,7 +87,7 @@ def page(subject: Subject, tried: Sequence[Tried], seed: int = 0, strict: bool =
     like = verdicts.looks_like(subject, found)
     parts = [
         f"<h1>{escape(subject.name)}</h1>",
-        f'<p class="quiet">on {subject.framework.name}\'s tensors, seed {seed}</p>',
+        f'<p class="quiet">on {escape(subject.framework.name)}\'s tensors, seed {seed}</p>',
         f'<p class="verdict{" bug" if bad else ""}">{escape(verdicts.headline(found, strict))}</p>',
         _legend(),
         *_diagnosis(like, tried, seed),
