@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,17 +14,32 @@ import pytest
 WIDTHS = (360, 820, 1400)  # a phone's, a tablet's, a desktop's
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Start a browser for the tests of a module that import this."""
-    playwright = pytest.importorskip("playwright.sync_api")
+@contextmanager
+def started() -> Iterator[Any]:
+    """Start a browser, and end it.
+
+    Raises:
+        ImportError: there is no Playwright.
+        FileNotFoundError: there is no chromium.
+    """
+    playwright: Any = importlib.import_module("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("needs chromium")
+        raise FileNotFoundError("needs chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start a browser for the tests of a module that import this."""
+    pytest.importorskip("playwright.sync_api")
+    if shutil.which("chromium") is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    with started() as browser:
+        yield browser
 
 
 @contextmanager

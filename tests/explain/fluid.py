@@ -6,15 +6,13 @@ the step, playing with the whole graph in sight, and dragging. It needs Playwrig
 
 from __future__ import annotations
 
-import importlib
-import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import minigrad
 from minigrad.explain import explain
+from tests.chromium import started
 
 FRAMES = """async (act) => {
   const act_ = { play: (i) => go(N - 100 + i), drag: () => { view.x += 3; look(); } }[act];
@@ -33,17 +31,14 @@ FRAMES = """async (act) => {
 
 def main(ops: int = 1000) -> None:
     """Measure a recurrent net of about so many ops."""
-    sync_api: Any = importlib.import_module("playwright.sync_api")
     w = minigrad.randn(8, 8, requires_grad=True)
     b = minigrad.zeros(8, requires_grad=True)
     h = minigrad.ones(2, 8)
     for _ in range(ops // 3):
         h = (h @ w + b).tanh()
-    with tempfile.TemporaryDirectory() as folder, sync_api.sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, started() as browser:
         explanation = explain(h.sum())
         explanation.save(f"{folder}/walk.html")
-        chromium = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(Path(folder, "walk.html").as_uri())
         print(f"{len(explanation.steps)} ops, ms from frame to frame: median, 95th percentile")
@@ -52,7 +47,6 @@ def main(ops: int = 1000) -> None:
         page.evaluate("fitAll(), (reveal = () => {})")
         milliseconds = ", ".join(f"{ms:.0f}" for ms in page.evaluate(FRAMES, "play"))
         print(f"  playing, all in sight: {milliseconds}")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from minigrad.explain import explain, recording
 from minigrad.explain.__main__ import example
+from tests.chromium import started
 
 FOLDER = Path(__file__).parents[2] / "docs" / "explain"
 #: name: (width, height, theme, keys that are pressed)
@@ -21,13 +19,10 @@ PICTURES = {
 
 def main() -> None:
     """Write them."""
-    sync_api: Any = importlib.import_module("playwright.sync_api")
     with recording():
         loss = example()
-    with tempfile.TemporaryDirectory() as folder, sync_api.sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, started() as browser:
         explain(loss).save(f"{folder}/walk.html")
-        chromium = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, (width, height, theme, keys) in PICTURES.items():
             size = {"width": width, "height": height}
             page = browser.new_page(viewport=size, color_scheme=theme)
@@ -35,7 +30,6 @@ def main() -> None:
             for key in keys:
                 page.keyboard.press(key)
             page.screenshot(path=FOLDER / f"{name}.png")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,9 @@ from minigrad import nn
 from minigrad.explain import Explanation, explain, recording
 from minigrad.explain.page import SCRIPTS
 from minigrad.nn import functional as F
+from tests.chromium import browser
+
+__all__ = ["browser"]  # a fixture
 
 PAGE = Path(mg.__file__).parent / "explain" / "page"
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -164,19 +166,6 @@ def test_every_file_of_the_page_is_used() -> None:
 
 
 # ------------------------------------------------------------------------- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, driven by Playwright."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Opened:
