@@ -49,7 +49,7 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     axis, sizes = one_axis(dim, x.ndim), split_size_or_sections
     n = x.shape[axis]
-    if isinstance(sizes, int):
+    if isinstance(sizes, int | np.integer):
         if sizes < 0 or (n and not sizes):
             raise RuntimeError(
                 f"split_size can only be 0 if dimension size is 0, and never negative, but got "

@@ -186,3 +186,9 @@ def test_what_pytorch_refuses_is_refused_with_its_type_and_its_words(call: Any) 
 def test_gather_of_an_index_out_of_range_changes_nothing_and_names_it() -> None:
     with pytest.raises(RuntimeError, match="index -1 is out of bounds for dimension 1 with size 2"):
         minigrad.ones(2, 2).gather(1, minigrad.tensor([[0], [-1]]))
+
+
+def test_sizes_may_be_numpys_integers() -> None:
+    x = minigrad.arange(5)
+    assert [part.tolist() for part in x.split(np.int64(2))] == [[0, 1], [2, 3], [4]]
+    assert x.repeat(np.int64(2)).tolist() == [*range(5)] * 2
