@@ -55,7 +55,7 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
                 f"split_size can only be 0 if dimension size is 0, and never negative, but got "
                 f"split_size={sizes} and a dimension size of {n}"
             )
-        whole, rest = divmod(n, sizes or 1)
+        whole, rest = divmod(n, int(sizes) or 1)
         sizes = [sizes] * whole + [rest] * (rest > 0 or not whole)
     elif sum(sizes) != n or min(sizes, default=0) < 0:
         raise RuntimeError(
