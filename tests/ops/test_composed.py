@@ -59,9 +59,9 @@ def axes(draw: st.DrawFn) -> Any:
     return sides, {"indexing": draw(st.sampled_from(["ij", "xy"]))}
 
 
-def weighed(parts: Any) -> Any:
+def weighed(m: Any, parts: Any) -> Any:
     """Return one number for several parts, in which each counts for something else."""
-    sums = [(part * (i + 1.5)).sum() for i, part in enumerate(parts)]
+    sums = [m.sum(part * (i + 1.5)) for i, part in enumerate(parts)]
     return sum(sums[1:], sums[0])
 
 
@@ -75,9 +75,9 @@ def constant(x: Any) -> Any:
 
 MASKS = broadcastable(2)
 CASES = {
-    "split": Case(lambda m, x, sizes, dim: weighed(m.split(x * x, sizes, dim)), splits()),
+    "split": Case(lambda m, x, sizes, dim: weighed(m, m.split(x * x, sizes, dim)), splits()),
     "split: the last part": Case(lambda m, x, sizes, dim: m.split(x, sizes, dim=dim)[-1], splits()),
-    "chunk": Case(lambda m, x, chunks, dim: weighed(m.chunk(x * x, chunks, dim=dim)), chunks()),
+    "chunk": Case(lambda m, x, chunks, dim: weighed(m, m.chunk(x * x, chunks, dim=dim)), chunks()),
     "chunk: the first part": Case(lambda m, x, chunks, dim: m.chunk(x, chunks, dim)[0], chunks()),
     "gather": Case(lambda m, x, dim, index: m.gather(x, dim, index), gathers(), order=3),
     "gather: of squares": Case(
@@ -100,7 +100,7 @@ CASES = {
         lambda m, *lines, indexing: math.prod(m.meshgrid(*lines, indexing=indexing)), axes()
     ),
     "meshgrid: of a list": Case(
-        lambda m, *lines, indexing: weighed(m.meshgrid(list(lines), indexing=indexing)), axes()
+        lambda m, *lines, indexing: weighed(m, m.meshgrid(list(lines), indexing=indexing)), axes()
     ),
 }
 
