@@ -56,6 +56,12 @@ class gpus:  # noqa: N801  (a place for one fact)
     """What is known of the GPUs once one has been asked for."""
 
     several = False  #: more than one: what computes has to enter the one of its arrays
+    array: type = type(None)  #: the class of their arrays, CuPy's
+
+
+def on_gpu(value: Any) -> bool:
+    """Return whether a value is an array of a GPU."""
+    return type(value) is gpus.array
 
 
 def is_array(value: Any) -> bool:
@@ -102,7 +108,7 @@ def on_device_of(*values: Any) -> AbstractContextManager[Any]:
     if not gpus.several:
         return _NOTHING
     for value in values:
-        if is_array(value) and not isinstance(value, np.ndarray):
+        if on_gpu(value):
             index, cupy = value.data.device_id, library(CUDA)
             current = cupy.cuda.runtime.getDevice()
             return _NOTHING if index == current else cupy.cuda.Device(index)
@@ -111,7 +117,7 @@ def on_device_of(*values: Any) -> AbstractContextManager[Any]:
 
 def use_device_of(value: Any) -> None:
     """Make the GPU of an array the current one, until another is: within `on_device_of`."""
-    if is_array(value) and not isinstance(value, np.ndarray):
+    if on_gpu(value):
         index, cupy = value.data.device_id, library(CUDA)
         if index != cupy.cuda.runtime.getDevice():
             cupy.cuda.Device(index).use()
@@ -187,9 +193,9 @@ def share(source: Any) -> Any:
         TypeError: its dtype is none of NumPy's, as bfloat16 is.
         BufferError: the other framework does not give its memory away.
     """
-    on_host, on_gpu = (1,), (2,)
+    of_host, of_gpu = (1,), (2,)
     kind, index = source.__dlpack_device__()
-    if kind in on_host:
+    if kind in of_host:
         try:
             return np.from_dlpack(source)
         except RuntimeError as error:  # what NumPy says names neither dtype nor remedy
@@ -197,7 +203,7 @@ def share(source: Any) -> Any:
             raise TypeError(
                 f"NumPy has no {dtype}: give float32, as by tensor.float() in PyTorch"
             ) from error
-    if kind not in on_gpu:
+    if kind not in of_gpu:
         raise RuntimeError(
             f"a {type(source).__module__} array on DLPack device {int(kind)} cannot be shared: "
             "move it to the CPU or a CUDA device first"
@@ -413,4 +419,5 @@ def _status(cupy: Any) -> tuple[bool, str]:
         missing = str(error).strip().partition("\n")[0]
         found = f"CUDA libraries are missing ({missing})"
         return False, f'{found}: pip install "minigrad[cuda{needed}]"'
+    gpus.array = cupy.ndarray
     return True, f"{count} CUDA device{'s' * (count > 1)}"

@@ -18,7 +18,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.device import common_device, compiled, gpus, is_array, on_device_of, watched
+from minigrad.device import (
+    common_device,
+    compiled,
+    gpus,
+    is_array,
+    on_device_of,
+    on_gpu,
+    watched,
+)
 from minigrad.kernels.index import MOST, check_indices, wrong_place
 from minigrad.kernels.launch import Launcher, RefusedError
 
@@ -39,11 +47,14 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def run(*args: Any) -> Any:  # a signature of its own would cost NumPy's arrays more
-            if type(args[0]) is np.ndarray or not _on_gpu(args[0]):
+            if type(args[0]) is np.ndarray:
+                return function(*args)
+            first = args[0][0] if isinstance(args[0], list) and args[0] else args[0]
+            if not on_gpu(first):
                 return function(*args)
             if not gpus.several:
                 return launched(args)
-            with on_device_of(args[0][0] if isinstance(args[0], list) else args[0]):
+            with on_device_of(first):
                 return launched(args)
 
         def launched(args: tuple[Any, ...]) -> Any:
@@ -56,13 +67,6 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
         return run  # type: ignore[return-value]
 
     return decorate
-
-
-def _on_gpu(value: Any) -> bool:
-    """Return whether an array, or the first in a list of arrays, is on a GPU."""
-    if isinstance(value, list):
-        return bool(value) and _on_gpu(value[0])
-    return is_array(value) and not isinstance(value, np.ndarray)
 
 
 def watch_index(data: Any, index: Any) -> None:

@@ -216,7 +216,7 @@ def call(op: Op, args: Sequence[Any]) -> Any:
         if moved := on_one_device(args, values):
             return call(op, moved)
         raise in_pytorchs_words(error, values) from error
-    if y.dtype is not FLOAT32 or type(y) is not np.ndarray:
+    if y.dtype is not FLOAT32 or isinstance(y, np.generic):
         y = _settled(y, values)
 
     # wrap the result, and record where it came from

@@ -3,7 +3,7 @@
 Each ``.cu`` file has a Python file of its name beside it, with a wrapper for every kernel, which
 takes a `Launcher` first. What a kernel computes is defined in NumPy, under the kernel's name, in
 ``tests/kernels/definitions.py``. Nothing here knows CuPy: a launcher is given what compiles, and
-wrappers ask no more of an array than ``dtype``, ``shape``, ``flags.c_contiguous``, ``data.ptr``,
+wrappers ask no more of an array than ``dtype``, ``shape``, ``strides``, ``data.ptr``,
 ``data.device_id``, and that its type makes a new one from a shape and a dtype. What a wrapper
 cannot take it refuses (`RefusedError`); `minigrad.fused` puts wrappers under ops.
 

@@ -45,7 +45,7 @@ def keep_mask(launch: Launcher, out: Any, state: tuple[int, int, int], p: float)
     """
     threshold = _threshold("keep_mask", p)
     seed, stream, offset = state
-    (key,) = philox(*state, 1, purpose=1)
+    key = philox(*state, 1, purpose=1)[0] if threshold % 2**24 else _word(0)
     draw = _word(seed), _word(stream), np.uint64(offset), _word(threshold), key
     launch(_mask_plan("keep_mask", layout(out)), (out,), draw)
     return out

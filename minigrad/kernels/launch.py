@@ -142,10 +142,29 @@ def empty(like: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return type(like)(shape, dtype)
 
 
+class Struct(NamedTuple):
+    """A struct that a kernel is given. A launch copies it: it can be used again.
+
+    Attributes:
+        fields: what is in it, by name.
+        argument: the same memory as mere bytes. CuPy would have NumPy describe the fields in every
+            launch, which takes longer than the launch.
+    """
+
+    fields: np.ndarray
+    argument: np.ndarray
+
+
+def struct(dtype: np.dtype[Any]) -> Struct:
+    """Return a struct of zeros."""
+    fields = np.zeros((), dtype)
+    return Struct(fields, fields.view(np.dtype((np.void, dtype.itemsize))))
+
+
 # ------------------------------------------------------------------------- what arrays have to be
 
-#: Dtype, shape, whether C-contiguous, and the number of the device.
-Layout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...], bool, int]
+#: Dtype, shape, strides, and the number of the device.
+Layout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...], tuple[int, ...], int]
 
 
 def layout(array: Any) -> Layout:
@@ -155,11 +174,24 @@ def layout(array: Any) -> Layout:
         RefusedError: it is no array of a device.
     """
     try:
-        return array.dtype, array.shape, array.flags.c_contiguous, array.data.device_id
+        return array.dtype, array.shape, array.strides, array.data.device_id
     except AttributeError:
         raise RefusedError(
             f"a kernel needs arrays of a device, got {type(array).__name__}"
         ) from None
+
+
+def contiguous(array: Layout) -> bool:
+    """Return whether the elements of an array follow one another, in C order."""
+    dtype, shape, strides, _ = array
+    if 0 in shape:
+        return True
+    step = dtype.itemsize
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n != 1 and stride != step:
+            return False
+        step *= n
+    return True
 
 
 def check(kernel: str, **arrays: Layout | None) -> None:
@@ -174,11 +206,11 @@ def check(kernel: str, **arrays: Layout | None) -> None:
         RuntimeError: they are on different devices.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
-    for name, (_, shape, contiguous, _) in given.items():
-        if not contiguous:
+    for name, array in given.items():
+        if not contiguous(array):
             raise RefusedError(
-                f"{kernel} needs a C-contiguous {name}, got a view of shape {shape} that is not; "
-                "make a .copy()"
+                f"{kernel} needs a C-contiguous {name}, got a view of shape {array[1]} that is "
+                "not; make a .copy()"
             )
     devices = {name: device for name, (*_, device) in given.items()}
     first = next(iter(devices.values()))

@@ -15,12 +15,14 @@ from minigrad.kernels.launch import (
     Layout,
     Plan,
     Source,
+    Struct,
     c_name,
     check,
     check_is,
     groups,
     layout,
     planned,
+    struct,
 )
 
 SOURCE = Source("sgd.cu", ("sgd_step<float>", "sgd_step<double>"))
@@ -89,18 +91,17 @@ def sgd_step(
     for dtype, plan, table, members in _plans(trios):
         for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
             if arrays is not None:
-                table[name][: len(members)] = [arrays[i].data.ptr for i in members]
+                table.fields[name][: len(members)] = [arrays[i].data.ptr for i in members]
         if buffers is not None:
-            table["fresh"][: len(members)] = [fresh[i] for i in members]
+            table.fields["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
-        # a launch copies the table: it can be used again
-        launch(plan, (table,), (*settings, NULL if now is None else now))
+        launch(plan, (table.argument,), (*settings, NULL if now is None else now))
 
 
 @functools.lru_cache(maxsize=64)
 def _plans(
     trios: tuple[Trio, ...],
-) -> list[tuple[np.dtype[Any], Plan, np.ndarray, list[int]]]:
+) -> list[tuple[np.dtype[Any], Plan, Struct, list[int]]]:
     """Return the launches that serve these tensors.
 
     Each is a dtype, a plan, a ``Tensors`` that lacks its addresses, and which tensors it is for.
@@ -119,12 +120,12 @@ def _plans(
     plans = []
     for t, kind in kinds.items():
         for some in (kind[i : i + _TENSORS] for i in range(0, len(kind), _TENSORS)):
-            table, n = np.zeros((), TENSORS), len(some)
+            table, n = struct(TENSORS), len(some)
             sizes = [math.prod(trios[i][0][1]) for i in some]
-            table["size"][:n] = sizes
-            table["first_block"][1 : n + 1] = np.cumsum([groups(size, _CHUNK) for size in sizes])
-            blocks = int(table["first_block"][n])
-            plan = Plan(SOURCE, f"{name}<{t}>", (blocks,), (256,), (np.int32(n),))
+            table.fields["size"][:n] = sizes
+            ends = np.cumsum([groups(size, _CHUNK) for size in sizes])
+            table.fields["first_block"][1 : n + 1] = ends
+            plan = Plan(SOURCE, f"{name}<{t}>", (int(ends[-1]),), (256,), (np.int32(n),))
             plans.append((trios[some[0]][0][0], plan, table, some))
     return plans
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import fetch, is_array, raise_later
+from minigrad.device import fetch, is_array, on_gpu, raise_later
 from minigrad.ops.elementwise import where
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
@@ -108,7 +108,7 @@ def _check_divisor(a: Any, b: Any) -> None:
         "ZeroDivisionError: integer division or modulo by zero; of floating-point numbers "
         "(.float()) the result is inf or nan"
     )
-    if is_array(zero) and not isinstance(zero, np.ndarray):
+    if on_gpu(zero):
         raise_later(zero.any(), error)
     elif np.any(zero):
         raise error

@@ -47,16 +47,11 @@ def test_all_bytes_become_what_the_data_set_makes_of_them(device: Any, launch: L
 
 def test_a_row_may_have_more_pieces_than_a_grid_is_high() -> None:
     """Nothing is launched: 16 TB are planned for; a grid's second dimension ends at 65,535."""
-    images, index = (np.dtype(np.uint8), (9, 2**40), True, 0), (np.dtype(np.int64), (5,), True, 0)
-    plan = gather._plan(images, index, (np.dtype(np.uint64), (1,), True, 0), 255.0)
-    assert plan.grid == (5 * 2**32,)
-    plan = gather._plan(
-        (images[0], (9, 256 * 70_000 - 3), *images[2:]),
-        index,
-        (np.dtype(np.uint64), (1,), True, 0),
-        1.0,
-    )
-    assert plan.grid == (5 * 70_000,)
+    index, flag = (np.dtype(np.int64), (5,), (8,), 0), (np.dtype(np.uint64), (1,), (8,), 0)
+    for columns, pieces in (2**40, 2**32), (256 * 70_000 - 3, 70_000):
+        images = np.dtype(np.uint8), (9, columns), (columns, 1), 0
+        plan = gather._plan(images, index, flag, 255.0)
+        assert plan.grid == (5 * pieces,)
 
 
 @pytest.mark.parametrize("dtype", INDICES)

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad.kernels
 from minigrad.kernels import OPTIONS, SOURCES, Launcher, Plan, masked_scale
-from minigrad.kernels.launch import check, groups, layout
+from minigrad.kernels.launch import check, contiguous, groups, layout
 from tests.kernels.cuda_on_cpu import Device
 from tests.kernels.definitions import new_flag, set_flag, wrong_index
 
@@ -111,3 +111,20 @@ def test_a_flag_holds_the_largest_wrong_index_negative_ones_above_all(
     assert wrong_index(flag) == reported
     set_flag(flag, np.zeros(0, np.int64))
     assert wrong_index(flag) == reported
+
+
+A = np.zeros((4, 3, 2, 5), np.float32)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        *(A, A.T, A[::2], A[:, :1], A[..., ::-1], A[1:2], A[:, 0], A[..., 0], A[..., :1]),
+        *(A[:1, :1, :1, :1], A[0, 0, 0, 0], A[:0], A[:, :, :0].T, A.swapaxes(1, 2), A[:, None]),
+        *(np.broadcast_to(A, (2, *A.shape)), np.broadcast_to(A, (1, *A.shape))),
+    ],
+    ids=lambda view: f"shape {view.shape} strides {view.strides}",
+)
+def test_what_is_contiguous_is_what_numpy_says_it_is(view: np.ndarray) -> None:
+    array = view.dtype, view.shape, view.strides, 0
+    assert contiguous(array) == view.flags.c_contiguous
