@@ -56,12 +56,12 @@ class gpus:  # noqa: N801  (a place for one fact)
     """What is known of the GPUs once one has been asked for."""
 
     several = False  #: more than one: what computes has to enter the one of its arrays
-    array: type = type(None)  #: the class of their arrays, CuPy's
+    array: type | None = None  #: CuPy's class of arrays: to know it is the quickest way to know one
 
 
 def on_gpu(value: Any) -> bool:
     """Return whether a value is an array of a GPU."""
-    return type(value) is gpus.array
+    return type(value) is gpus.array or (is_array(value) and not isinstance(value, np.ndarray))
 
 
 def is_array(value: Any) -> bool:

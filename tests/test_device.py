@@ -47,7 +47,7 @@ def stand_in(count=1, driver=13000, runtime=13000, error=None, nvrtc=None, cubla
         return count
 
     cupy = types.ModuleType("cupy")
-    cupy.asked = asked
+    cupy.asked, cupy.ndarray = asked, type("ndarray", (), {})
     cupy.cuda = Cuda()
     cupy.cuda.nvrtc = types.SimpleNamespace(getVersion=version)
     cupy.cuda.runtime = types.SimpleNamespace(

@@ -362,7 +362,7 @@ def test_kernels_are_compiled_by_what_was_given_and_each_call_is_a_launch(a: cp.
         with cp.counting() as counts:
             kernel.get_function("f")((1,), (32,), (a,))
     assert compiled == [("source", ("-x",), ("f",))]
-    assert counts.launches == ["f", "copy"]
+    assert counts.launches == ["f", "fill"]
     assert a.get().tolist() == [[32] * 3] * 2
     with cp.installed() as cupy, pytest.raises(NotImplementedError, match="give installed"):
         cupy.RawModule(code="")

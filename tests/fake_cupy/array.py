@@ -199,7 +199,9 @@ class ndarray:  # noqa: N801  (named as in CuPy)
     def fill(self, value: Any) -> None:
         if np.ndim(value._host if isinstance(value, ndarray) else value):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-        self[...] = value
+        counts.launch("fill")
+        with np.errstate(all="ignore"):
+            self._host[...] = value if host_of(value) is None else host_of(value)
 
     def __pow__(self, exponent: Any) -> Any:
         special = {2: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}

@@ -212,7 +212,7 @@ forward: matmul relu_forward keep_mask masked_scale
          matmul relu_forward keep_mask masked_scale
          matmul
 loss: cross_entropy_forward
-backward: ones_like cross_entropy_backward
+backward: fill cross_entropy_backward
           matmul matmul sum_rows masked_scale relu_backward
           matmul matmul sum_rows masked_scale relu_backward
           matmul sum_rows
