@@ -196,6 +196,11 @@ def test_an_interval_in_words_has_real_minus_signs() -> None:
 SPREAD = np.linspace(-1, 1, 30)
 
 
+def fewest_pairs() -> int:
+    """Return how many pairs, all to one side, pass the first step of all tests together."""
+    return next(n for n in itertools.count() if 2 * 2.0**-n <= criteria.FIRST_STEP)
+
+
 def judged(experiment: str, *differences: np.ndarray, gate: str = "") -> verdicts.Verdict:
     """Return the verdict on a claim from the differences of its parts, in smallest effects."""
     least = criteria.CRITERIA[experiment].least
@@ -263,10 +268,24 @@ def test_a_claim_that_cannot_be_asked_is_undecided_and_says_why() -> None:
 
 
 def test_a_verdict_holds_over_all_claims_together() -> None:
-    eight = np.linspace(1, 2, 8)  # p = 2/256 alone: not over twelve claims
-    assert rank_test(eight) * 2 < 0.05
-    assert judged("with_without", eight).verdict == verdicts.UNDECIDED
-    assert judged("with_without", np.linspace(1, 2, 9)).verdict == verdicts.YES
+    enough = fewest_pairs()
+    few = np.linspace(1, 2, enough - 1)  # enough alone: not over twelve claims, looked at twice
+    assert rank_test(few) * 2 < 0.05
+    assert judged("with_without", few).verdict == verdicts.UNDECIDED
+    assert judged("with_without", np.linspace(1, 2, enough)).verdict == verdicts.YES
+
+
+def test_each_p_counts_once_for_every_look_at_the_data() -> None:
+    found = judged("with_without", np.linspace(1, 2, 20))
+    assert found.p == 2 * 2.0**-20 * len(criteria.CRITERIA) * criteria.LOOKS
+    assert criteria.LOOKS == 2 == 1 + bool(criteria.SECOND_LOOK)
+
+
+def test_a_second_look_only_adds_pairs() -> None:
+    for name, pairs in criteria.SECOND_LOOK.items():
+        first = criteria.CRITERIA[name].pairs
+        assert criteria.pairs_of(name) == pairs != first
+        assert all(b >= a for a, b in zip(first, pairs, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -287,7 +306,7 @@ def test_collapses_are_counted_by_pairs(without: Any, with_: Any, expected: str)
 def test_every_claim_has_a_criterion_of_as_many_parts_everywhere() -> None:
     for name, c in criteria.CRITERIA.items():
         assert len(c.least) == len(c.unit) == len(c.pairs), name
-        assert min(c.pairs) >= 9  # fewer cannot pass Holm's first step
+        assert min(criteria.pairs_of(name)) >= fewest_pairs()  # to pass Holm's first step
         assert min(c.least) > 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from examples.lab.criteria import CRITERIA
+from examples.lab import criteria
 from examples.lab.frame import Arms, Results, Scale, as_numbers
 from examples.lab.statistics import crossed, crossed_interval, differences, signed_rank
 from examples.lab.table import Row, Table
@@ -21,7 +21,7 @@ IMAGES = "right images"  # the measure of rows about all images of an arm
 
 def pairs_of(experiment: str, scale: Scale, part: int = 0) -> range:
     """Return the seeds of an experiment's arms."""
-    return scale.pairs(CRITERIA[experiment].pairs[part])
+    return scale.pairs(criteria.pairs_of(experiment)[part])
 
 
 def chapter(scale: Scale) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def check(rows: Sequence[Row]) -> None:
     for e in entries(rows, draw=False):
         if e.verdict is None:
             continue
-        for effect, pairs in zip(e.verdict.effects, criteria.CRITERIA[e.name].pairs, strict=True):
+        for effect, pairs in zip(e.verdict.effects, criteria.pairs_of(e.name), strict=True):
             if not pairs - e.broken <= effect.interval.n <= pairs:
                 raise ValueError(
                     f"{e.name}: the criterion asks for {pairs} pairs, {effect.interval.n} ran"

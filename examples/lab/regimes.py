@@ -8,7 +8,7 @@ import numpy as np
 
 from examples.lab import common, figures
 from examples.lab.common import RATES, WITH, WITHOUT
-from examples.lab.criteria import CRITERIA
+from examples.lab.criteria import pairs_of
 from examples.lab.frame import Arms, Experiment, Results, Scale
 from examples.lab.statistics import differences, signed_rank
 from examples.lab.table import Row, Table
@@ -30,7 +30,7 @@ def recipes(scale: Scale) -> dict[str, tuple[range, dict[str, Any]]]:
     )
     fixed = common.small(scale)
     each = [fixed, *({**fixed, **s} for s in scale.pick(quick, (middle, whole)))]
-    pairs = CRITERIA["regimes"].pairs
+    pairs = pairs_of("regimes")
     return {
         name: (scale.pairs(n), recipe) for name, n, recipe in zip(SIZES, pairs, each, strict=True)
     }

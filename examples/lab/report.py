@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.lab import EXPERIMENTS, figures, load, table, verdicts
-from examples.lab.criteria import CRITERIA, SAME
+from examples.lab.criteria import CRITERIA, SAME, SECOND_LOOK
 from examples.lab.frame import Experiment
 from examples.lab.table import Row, Table
 from minigrad.utils.files import replacing
@@ -75,7 +75,11 @@ class Entry:
         """The criterion in words."""
         if self.name not in CRITERIA:
             return "None: reported with intervals, without a verdict."
-        return f"{CRITERIA[self.name].words[0].upper()}{CRITERIA[self.name].words[1:]}."
+        words = f"{CRITERIA[self.name].words[0].upper()}{CRITERIA[self.name].words[1:]}."
+        if more := SECOND_LOOK.get(self.name):
+            pairs = ", ".join(map(str, more))
+            words += f" The first look left it undecided for want of pairs: the second has {pairs}."
+        return words
 
     @property
     def result(self) -> str:
@@ -132,8 +136,9 @@ def heading(rows: Sequence[Row]) -> str:
         f"{facts['runs']} runs on {facts['data']}, {facts['dates']}; {facts['versions']}; commit "
         f"{facts['commits'] or 'unknown'}; criteria {facts['criteria']}; {facts['core hours']} "
         f"hours of one core.{quick} Verdicts hold together over all {len(CRITERIA)} primary claims "
-        "(Holm, 5 %); every interval shown is at 95 %, of its effect alone: Hodges and Lehmann's, "
-        "by exact signed ranks, where nothing else is said."
+        f"(Holm, 5 %{', each p doubled for two looks' * bool(SECOND_LOOK)}); every interval shown "
+        "is at 95 %, of its effect alone: Hodges and Lehmann's, by exact signed ranks, where "
+        "nothing else is said."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from examples.lab.criteria import CRITERIA, LEVEL, SAME, Criterion
+from examples.lab.criteria import CRITERIA, FIRST_STEP, LEVEL, LOOKS, SAME, Criterion
 from examples.lab.statistics import (
     Interval,
     Numbers,
@@ -77,7 +77,7 @@ def paired(name: str, experiment: str, a: Numbers, b: Numbers, part: int = 0) ->
     beyond = min(rank_test(d, least), rank_test(-d, least))
     return Effect(
         *(name, signed_rank(d), least, unit, scale, rank_test(d), rank_test(-d)),
-        *(equivalence_test(d, least), beyond, pairs_needed(d, least, LEVEL / len(CRITERIA))),
+        *(equivalence_test(d, least), beyond, pairs_needed(d, least, FIRST_STEP)),
     )
 
 
@@ -90,11 +90,11 @@ def risk(experiment: str, first: np.ndarray, second: np.ndarray) -> Effect:
     criterion = CRITERIA[experiment]
     least, (unit, scale) = criterion.least[0], criterion.unit[0]
     found = mcnemar(first, second)
-    strict = mcnemar(first, second, 1 - 2 * LEVEL / len(CRITERIA)).difference
+    strict = mcnemar(first, second, 1 - 2 * FIRST_STEP).difference
     none = 0.0 if max(-strict.low, strict.high) < least else 1.0
     beyond = 0.0 if max(strict.low, -strict.high) > least else 1.0
     d = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    needed = pairs_needed(d, least, LEVEL / len(CRITERIA))
+    needed = pairs_needed(d, least, FIRST_STEP)
     return Effect(
         *("", found.difference, least, unit, scale, found.p_more, found.p_fewer),
         *(none, beyond, needed),
@@ -134,7 +134,7 @@ def judge(effects: Mapping[str, Sequence[Effect]], gates: Mapping[str, str]) -> 
         gates: by name, why a claim cannot be asked; "" if it can.
     """
     p = {
-        name: 1.0 if gates.get(name) else _p(CRITERIA[name], parts)
+        name: 1.0 if gates.get(name) else min(1.0, LOOKS * _p(CRITERIA[name], parts))
         for name, parts in effects.items()
     }
     adjusted = holm(p, len(CRITERIA))
@@ -147,7 +147,7 @@ def judge(effects: Mapping[str, Sequence[Effect]], gates: Mapping[str, str]) -> 
 
 
 def _p(criterion: Criterion, effects: Sequence[Effect]) -> float:
-    """Return a claim's p before adjustment.
+    """Return a claim's p of one look, before adjustment.
 
     A claim of several effects stands if each does: its p is the largest (Berger, 1982). Against it
     speaks one effect that is contrary, at its p times their number.
@@ -159,7 +159,7 @@ def _p(criterion: Criterion, effects: Sequence[Effect]) -> float:
 
 
 def _verdict(criterion: Criterion, effects: Sequence[Effect], p: float) -> Verdict:
-    kept, parts, family = tuple(effects), len(effects), len(CRITERIA)
+    kept, parts, family = tuple(effects), len(effects), len(CRITERIA) * LOOKS
 
     def first(attribute: str) -> tuple[float, Effect]:
         """Return the smallest p over the parts, for all claims and parts together, and its part."""
