@@ -28,29 +28,11 @@ from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim,
 from minigrad.random import Generator
 
 __all__ = [
-    "alpha_dropout",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "drop_connect",
-    "drop_path",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "feature_alpha_dropout",
-    "gaussian_dropout",
-    "l1_loss",
-    "linear",
-    "log_softmax",
-    "logsigmoid",
-    "mse_loss",
-    "nll_loss",
-    "one_hot",
-    "relu",
-    "sigmoid",
-    "softmax",
-    "tanh",
-]
+    "alpha_dropout", "binary_cross_entropy_with_logits", "cross_entropy", "drop_connect",
+    "drop_path", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
+    "gaussian_dropout", "l1_loss", "linear", "log_softmax", "logsigmoid", "mse_loss",
+    "nll_loss", "one_hot", "relu", "sigmoid", "softmax", "tanh",
+]  # fmt: skip
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

@@ -17,6 +17,8 @@ from minigrad.random import Generator
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, as_stream, like
 
+__all__ = ["Module", "Parameter", "UninitializedParameter"]
+
 T = TypeVar("T")
 
 
