@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.device import add_at
-from minigrad.fused import watch_index
 from minigrad.graph import TensorBase
-from minigrad.indexing import Index, index_of
+from minigrad.indexing import Index, index_of, watch_index
 from minigrad.ops.dims import one_axis, some_axes
 from minigrad.spellings import numpy_keywords
 from minigrad.table import differentiable
