@@ -134,11 +134,12 @@ def _on_device(advanced: list[Any], basic: list[Any], data: Any) -> list[Any]:
     arrays = [p for p in advanced if is_array(p)]
     if isinstance(data, np.ndarray) or not arrays:
         return advanced
-    if all(isinstance(p, np.ndarray) for p in arrays):
+    of_the_host = all(isinstance(p, np.ndarray) for p in arrays)
+    if of_the_host:
         np.broadcast_to(np.False_, data.shape)[(*basic, ...)][tuple(advanced)]
-        return [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
     there = [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
-    watch_index(data[(*basic, ...)], tuple(there))
+    if not of_the_host:
+        watch_index(data[(*basic, ...)], tuple(there))
     return there
 
 
