@@ -552,11 +552,7 @@ class Tensor(TensorBase):
 
 
 def tensor(
-    data: Any,
-    *,
-    dtype: Any = None,
-    device: device | str | None = None,
-    requires_grad: bool = False,
+    data: Any, *, dtype: Any = None, device: device | str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor with a copy of ``data``.
 
