@@ -3,50 +3,29 @@
 Reading order of the source: table, ops/, graph, autograd, tensor, random, nn/, optim/.
 """
 
+# ruff: noqa: F403  (each file says by __all__ what it is for)
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 import numpy as _np
 
-from minigrad import autograd, cuda, nn, ops, optim, random, utils
+from minigrad import autograd, creation, cuda, grad_mode, nn, ops, optim, random, sampling, utils
 from minigrad.autograd import grad
-from minigrad.creation import (
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    from_dlpack,
-    from_numpy,
-    full,
-    full_like,
-    is_tensor,
-    linspace,
-    ones,
-    ones_like,
-    zeros,
-    zeros_like,
-)
+from minigrad.creation import *
 from minigrad.device import device
-from minigrad.grad_mode import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
+from minigrad.grad_mode import *
 from minigrad.missing import missing_from as _missing_from
 from minigrad.ops import clamp as clip
 from minigrad.ops import concatenate as cat
 from minigrad.ops import reshape as view
-from minigrad.ops.accumulation import *  # noqa: F403
-from minigrad.ops.arithmetic import *  # noqa: F403
-from minigrad.ops.composed import *  # noqa: F403
-from minigrad.ops.cross_entropy import *  # noqa: F403
-from minigrad.ops.elementwise import *  # noqa: F403
-from minigrad.ops.linalg import *  # noqa: F403
-from minigrad.ops.neural import *  # noqa: F403
-from minigrad.ops.reduction import *  # noqa: F403
-from minigrad.ops.shape import *  # noqa: F403
+from minigrad.ops.accumulation import *
+from minigrad.ops.arithmetic import *
+from minigrad.ops.composed import *
+from minigrad.ops.cross_entropy import *
+from minigrad.ops.elementwise import *
+from minigrad.ops.linalg import *
+from minigrad.ops.neural import *
+from minigrad.ops.reduction import *
+from minigrad.ops.shape import *
 from minigrad.printing import set_printoptions
 from minigrad.random import (
     Generator,
@@ -59,7 +38,7 @@ from minigrad.random import (
     randn,
     randperm,
 )
-from minigrad.sampling import multinomial, normal, rand_like, randn_like
+from minigrad.sampling import *
 from minigrad.serialization import load, save
 from minigrad.table import differentiable
 from minigrad.tensor import Tensor, tensor
@@ -79,14 +58,13 @@ bool = _np.dtype(_np.bool_)
 
 __all__ = ["autograd", "cuda", "nn", "ops", "optim", "random", "utils"]
 __all__ += ops.__all__
+__all__ += creation.__all__
+__all__ += grad_mode.__all__
+__all__ += sampling.__all__
 __all__ += ["cat", "clip", "view"]
-__all__ += ["Tensor", "as_tensor", "device", "from_dlpack", "from_numpy", "load", "save", "tensor"]
-__all__ += ["arange", "eye", "full", "full_like", "linspace", "ones", "ones_like"]
-__all__ += ["empty", "empty_like", "is_tensor", "set_printoptions", "zeros", "zeros_like"]
-__all__ += ["differentiable", "enable_grad", "grad", "is_grad_enabled", "no_grad"]
-__all__ += ["inference_mode", "set_grad_enabled"]
+__all__ += ["Tensor", "device", "differentiable", "grad", "load", "save", "set_printoptions"]
 __all__ += ["Generator", "bernoulli", "fork_rng", "initial_seed", "manual_seed", "rand"]
-__all__ += ["multinomial", "normal", "rand_like", "randint", "randn", "randn_like", "randperm"]
+__all__ += ["randint", "randn", "randperm", "tensor"]
 __all__ += ["double", "float", "float16", "float32", "float64", "half"]
 __all__ += ["bool", "int", "int8", "int16", "int32", "int64", "long", "uint8"]
 

@@ -12,6 +12,11 @@ from minigrad.device import device, is_array, native, on_device_of, share
 from minigrad.graph import wrap
 from minigrad.tensor import Tensor, tensor
 
+__all__ = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+    "full_like", "is_tensor", "linspace", "ones", "ones_like", "zeros", "zeros_like",
+]  # fmt: skip
+
 
 def as_tensor(data: Any, *, dtype: Any = None, device: device | str | None = None) -> Tensor:
     """Return ``data`` as a tensor, uncopied if that can be: a tensor itself, an array's memory.

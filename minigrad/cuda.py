@@ -11,18 +11,9 @@ from minigrad.cuda_graph import Graph, graph
 from minigrad.device import CUDA, cuda_status, device, library, raise_pending
 
 __all__ = [
-    "Graph",
-    "current_device",
-    "device_count",
-    "empty_cache",
-    "get_device_name",
-    "graph",
-    "is_available",
-    "memory_allocated",
-    "memory_reserved",
-    "status",
-    "synchronize",
-]
+    "Graph", "current_device", "device_count", "empty_cache", "get_device_name", "graph",
+    "is_available", "memory_allocated", "memory_reserved", "status", "synchronize",
+]  # fmt: skip
 
 
 def is_available() -> bool:

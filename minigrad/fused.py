@@ -18,16 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.device import (
-    common_device,
-    compiled,
-    gpus,
-    is_array,
-    on_device_of,
-    on_gpu,
-    watched,
-)
-from minigrad.kernels.index import MOST, check_indices, wrong_place
+from minigrad.device import common_device, compiled, gpus, on_device_of, on_gpu
 from minigrad.kernels.launch import Launcher, RefusedError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,44 +58,3 @@ def fused(kernel: Callable[..., Any]) -> Callable[[F], F]:
         return run  # type: ignore[return-value]
 
     return decorate
-
-
-def watch_index(data: Any, index: Any) -> None:
-    """Let the next thing that is read raise if an index on a GPU is out of range: one launch.
-
-    CuPy would wrap it silently, and write elsewhere.
-
-    Args:
-        data: the array of a GPU that is to be indexed.
-        index: what stands in the brackets: arrays of integers and masks, slices, ints, ``...`` and
-            None.
-
-    Raises:
-        RuntimeError: an array of the index is elsewhere.
-        IndexError: a dimension of size 0 is indexed.
-    """
-    parts = index if isinstance(index, tuple) else (index,)
-    common_device((data, parts))
-    found = []
-    dim, used = 0, sum(_dimensions(part) for part in parts)
-    for part in parts:
-        if part is Ellipsis:
-            dim += data.ndim - used
-        elif is_array(part) and part.dtype.kind in "iu" and part.size and dim < data.ndim:
-            if not data.shape[dim]:
-                raise IndexError("index is out of bounds for dimension with size 0")
-            part = part if part.flags.c_contiguous else part.copy()
-            found.append((part, dim, data.shape[dim]))
-        dim += _dimensions(part)
-    for some in (found[i : i + MOST] for i in range(0, len(found), MOST)):
-        arrays, dims, sizes = zip(*some, strict=True)
-        wrong = watched(data, wrong_place(tuple(zip(dims, sizes, strict=True))))
-        with on_device_of(data):
-            check_indices(launch, arrays, sizes, wrong)
-
-
-def _dimensions(part: Any) -> int:
-    """Return how many dimensions a part of an index is for."""
-    if is_array(part) and part.dtype.kind == "b":
-        return part.ndim
-    return int(part is not None and part is not Ellipsis)

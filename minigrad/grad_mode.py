@@ -14,6 +14,8 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 modes: ContextVar[tuple[bool, ...]] = ContextVar("modes", default=(True,))

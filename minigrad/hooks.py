@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any
-
-_count = itertools.count()
 
 
 class Hooks:
     """The hooks of one tensor, in the order in which they were registered.
 
     Attributes:
-        functions: by the number of their handles.
+        functions: by their handles.
         after: what is called at the end of a pass that gets to the tensor, likewise.
         retaining: the tensor whose ``grad`` keeps the gradient of an intermediate result, or None;
             a weak reference, since graphs never point at results.
@@ -23,14 +20,14 @@ class Hooks:
     __slots__ = ("__weakref__", "after", "functions", "retaining")
 
     def __init__(self) -> None:
-        self.functions: dict[int, Callable[[Any], Any]] = {}
-        self.after: dict[int, Callable[[], object]] = {}
+        self.functions: dict[RemovableHandle, Callable[[Any], Any]] = {}
+        self.after: dict[RemovableHandle, Callable[[], object]] = {}
         self.retaining: Callable[[], Any] = lambda: None
 
     def add(self, function: Callable[[Any], Any]) -> RemovableHandle:
         """Let a function be called with the gradient, after those that are here already."""
         handle = RemovableHandle(self)
-        self.functions[handle.id] = function
+        self.functions[handle] = function
         return handle
 
     def add_after(self, function: Callable[[], object]) -> RemovableHandle:
@@ -39,7 +36,7 @@ class Hooks:
         All gradients have then been added to. A function that several tensors have is called once.
         """
         handle = RemovableHandle(self)
-        self.after[handle.id] = function
+        self.after[handle] = function
         return handle
 
     def retain(self, tensor: Any) -> None:
@@ -67,14 +64,13 @@ class RemovableHandle:
     """What `register_hook` returns: it takes the hook away again, by ``remove()`` or ``with``."""
 
     def __init__(self, hooks: Hooks) -> None:
-        self.id = next(_count)
         self._hooks = weakref.ref(hooks)
 
     def remove(self) -> None:
         """Take the hook away; once is enough."""
         if (hooks := self._hooks()) is not None:
-            hooks.functions.pop(self.id, None)
-            hooks.after.pop(self.id, None)
+            hooks.functions.pop(self, None)
+            hooks.after.pop(self, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.device import common_device, device_of, fetch, is_array, move, on_device_of
-from minigrad.fused import watch_index
+from minigrad.device import common_device, device_of, fetch, is_array, move, on_device_of, watched
+from minigrad.fused import launch
 from minigrad.graph import TensorBase
+from minigrad.kernels.index import MOST, check_indices, wrong_place
 
 
 class Index(NamedTuple):
@@ -133,11 +134,12 @@ def _on_device(advanced: list[Any], basic: list[Any], data: Any) -> list[Any]:
     arrays = [p for p in advanced if is_array(p)]
     if isinstance(data, np.ndarray) or not arrays:
         return advanced
-    if all(isinstance(p, np.ndarray) for p in arrays):
+    of_the_host = all(isinstance(p, np.ndarray) for p in arrays)
+    if of_the_host:
         np.broadcast_to(np.False_, data.shape)[(*basic, ...)][tuple(advanced)]
-        return [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
     there = [move(p, device_of(data)) if isinstance(p, np.ndarray) else p for p in advanced]
-    watch_index(data[(*basic, ...)], tuple(there))
+    if not of_the_host:
+        watch_index(data[(*basic, ...)], tuple(there))
     return there
 
 
@@ -150,3 +152,37 @@ def _index(basic: list[Any], advanced: list[Any]) -> Index:
     chooses = None if all(p == WHOLE for p in basic) else (*basic, ...)
     only = len(advanced) == 1 and advanced[0].ndim == 1
     return Index(chooses, advanced[0] if only else tuple(advanced))
+
+
+def watch_index(data: Any, index: Any) -> None:
+    """Let the next thing that is read raise if an index on a GPU is out of range: one launch.
+
+    CuPy would wrap it silently, and write elsewhere.
+
+    Args:
+        data: the array of a GPU that is to be indexed.
+        index: what stands in the brackets: arrays of integers and masks, slices, ints, ``...`` and
+            None.
+
+    Raises:
+        RuntimeError: an array of the index is elsewhere.
+        IndexError: a dimension of size 0 is indexed.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    common_device((data, parts))
+    found = []
+    dim, used = 0, sum(_dimensions(part) for part in parts)
+    for part in parts:
+        if part is Ellipsis:
+            dim += data.ndim - used
+        elif is_array(part) and part.dtype.kind in "iu" and part.size and dim < data.ndim:
+            if not data.shape[dim]:
+                raise IndexError("index is out of bounds for dimension with size 0")
+            part = part if part.flags.c_contiguous else part.copy()
+            found.append((part, dim, data.shape[dim]))
+        dim += _dimensions(part)
+    for some in (found[i : i + MOST] for i in range(0, len(found), MOST)):
+        arrays, dims, sizes = zip(*some, strict=True)
+        wrong = watched(data, wrong_place(tuple(zip(dims, sizes, strict=True))))
+        with on_device_of(data):
+            check_indices(launch, arrays, sizes, wrong)

@@ -29,11 +29,10 @@ def on_one_device(args: Sequence[Any], values: list[Any]) -> list[Any] | None:
 
 def in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
     """Return an error as PyTorch puts it, if NumPy could not broadcast two arrays; or the same."""
-    if "must match exactly" in str(error) or "must have same number" in str(
-        error
-    ):  # what are to be joined
-        return RuntimeError(f"Sizes of tensors must match except in the dimension joined: {error}")
-    if "could not be broadcast" not in str(error) and "could not broadcast" not in str(error):
+    text = str(error)
+    if "must match exactly" in text or "must have same number" in text:  # what are to be joined
+        return RuntimeError(f"Sizes of tensors must match except in the dimension joined: {text}")
+    if "could not be broadcast" not in text and "could not broadcast" not in text:
         return error
     shapes = [np.shape(v) for v in values if hasattr(v, "shape")]
     for a, b in itertools.combinations(shapes, 2):
@@ -44,4 +43,4 @@ def in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
                     f"({b[-back]}) at non-singleton dimension {max(len(a), len(b)) - back}: "
                     f"shapes {a} and {b} do not broadcast"
                 )
-    return RuntimeError(str(error))
+    return RuntimeError(text)

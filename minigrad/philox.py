@@ -40,10 +40,7 @@ def philox(
         generator = np.random.Philox(0)
     state: Any = {
         "bit_generator": "Philox",
-        "state": {
-            "counter": (offset % WORD, offset // WORD, purpose, 0),
-            "key": (seed, stream),
-        },
+        "state": {"counter": (offset % WORD, offset // WORD, purpose, 0), "key": (seed, stream)},
         "buffer": (0, 0, 0, 0),
         "buffer_pos": 4,  # all of it is used up
         "has_uint32": 0,

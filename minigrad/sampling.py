@@ -11,6 +11,8 @@ from minigrad.graph import TensorBase, wrap
 from minigrad.parts import place
 from minigrad.random import Generator, floating, generator_for, rand, randn
 
+__all__ = ["multinomial", "normal", "rand_like", "randn_like"]
+
 
 def _like(draw: Any, input: Any, options: dict[str, Any]) -> Any:
     return draw(*input.shape, **{"dtype": input.dtype, "device": input.device, **options})

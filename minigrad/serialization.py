@@ -23,7 +23,6 @@ from minigrad.tensor import Tensor
 from minigrad.utils.files import replacing
 
 _STRUCTURE = "minigrad"  # the metadata entry for what is not a flat dictionary of tensors
-_MARKS = ("flat", "nested")  # what that entry says beside a checksum
 _KINDS = ("tensor", "value", "dict", "list", "tuple")  # of the parts of a structure
 _DEEPEST = 100  # dictionaries and lists in one another
 
@@ -182,16 +181,12 @@ def _is_plain(value: Any) -> bool:
 
 def _structure(metadata: dict[str, str]) -> Any:
     """Return the structure that a file's metadata describes; None for names and tensors alone."""
-    if (text := metadata.get(_STRUCTURE)) is None:
-        return None
-    if safetensors.CHECKSUM in metadata:
-        return safetensors.parse(text).get("nested")
-    if not text.startswith(tuple(f'{{"{word}"' for word in (*_KINDS, *_MARKS))):
-        return None  # another program's metadata
-    described = safetensors.parse(text)
-    if not described.keys().isdisjoint(_MARKS):
+    text = metadata.get(_STRUCTURE, "")
+    if not text.startswith(('{"flat"', '{"nested"')):
+        return None  # another program's metadata, if any
+    if safetensors.CHECKSUM not in metadata:
         raise ValueError("its checksum is missing")
-    return described  # as minigrad wrote it before there were checksums
+    return safetensors.parse(text).get("nested")
 
 
 def _put_together(structure: Any, arrays: dict[str, np.ndarray], where: device | str) -> Any:

@@ -374,12 +374,8 @@ class Tensor(TensorBase):
     # ------------------------------------------------------------------ operators
 
     __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.div
-    __floordiv__, __mod__, __pow__, __matmul__ = (
-        ops.floor_divide,
-        ops.remainder,
-        ops.pow,
-        ops.matmul,
-    )
+    __floordiv__, __mod__ = ops.floor_divide, ops.remainder
+    __pow__, __matmul__ = ops.pow, ops.matmul
     __and__, __or__, __xor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
     __neg__, __abs__, __invert__ = ops.neg, ops.abs, ops.bitwise_not
     __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
@@ -556,11 +552,7 @@ class Tensor(TensorBase):
 
 
 def tensor(
-    data: Any,
-    *,
-    dtype: Any = None,
-    device: device | str | None = None,
-    requires_grad: bool = False,
+    data: Any, *, dtype: Any = None, device: device | str | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor with a copy of ``data``.
 

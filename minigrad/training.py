@@ -249,31 +249,6 @@ def fit(
     return history
 
 
-def train_ch3(
-    net: Callable[[Any], Tensor],
-    train_iter: Iterable[Any],
-    test_iter: Iterable[Any],
-    loss: Callable[[Tensor, Any], Tensor],
-    num_epochs: int,
-    updater: Optimizer | Callable[[int], Any],
-) -> History:
-    """Train a classifier as in d2l.ai's chapter 3, and print how it ended.
-
-    The train loss is right for losses with either reduction (d2l's own helper changed its mind
-    between versions 0.17.0 and 0.17.2). Draw the result with `minigrad.plot.plot_history`.
-    Arguments and exceptions are those of `fit`, which has more.
-    """
-    history = fit(net, train_iter, test_iter, loss, num_epochs, updater)
-    if len(history):
-        last = history.rows()[-1]
-        print(
-            f"epoch {last['epoch']}: train loss {last['train_loss']:.3f}, "
-            f"train acc {last['train_acc']:.3f} ({last['train_acc_eval']:.3f} in eval mode), "
-            f"test acc {last['test_acc']:.3f}"
-        )
-    return history
-
-
 def evaluate(
     net: Callable[[Any], Tensor],
     data_iter: Iterable[Any],

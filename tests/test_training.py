@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from examples import d2l
 from minigrad import nn, optim
 from minigrad.nn import functional as F
-from minigrad.training import History, evaluate, evaluate_accuracy, fit, train_ch3
+from minigrad.training import History, evaluate, evaluate_accuracy, fit
 from minigrad.utils.data import DataLoader, TensorDataset
 
 MEASURES = ["train_loss", "train_acc", "train_acc_eval", "test_loss", "test_acc"]
@@ -420,7 +421,7 @@ def test_train_ch3_trains_like_fit_and_prints_how_it_ended(
         *(net, shuffled(clouds()), in_order(clouds(30, 1)), nn.CrossEntropyLoss()),
         *(2, optim.SGD(net.parameters(), lr=0.2)),
     )
-    history = train_ch3(*args(net))
+    history = d2l.train_ch3(*args(net))
     out = capsys.readouterr().out
     assert without_time(history) == without_time(fit(*args(twin)))
     last = history.rows()[-1]

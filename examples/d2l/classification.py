@@ -62,11 +62,16 @@ def train_ch3(
     """Train a classifier as in d2l.ai's chapter 3: in a notebook, draw the chapter's figure.
 
     There the curves grow under the cell while the network trains, below whatever the cell has
-    printed before. Elsewhere it is `minigrad.training.train_ch3`, which prints how training ended.
+    printed before. Elsewhere it prints how training ended. The train loss is right for losses with
+    either reduction (the book's own helper changed its mind between versions 0.17.0 and 0.17.2).
     Arguments and exceptions are those of `minigrad.training.fit`.
     """
+    args = net, train_iter, test_iter, loss, num_epochs, updater
     if notebook() is None:
-        return training.train_ch3(net, train_iter, test_iter, loss, num_epochs, updater)
+        history = training.fit(*args)
+        if len(history):
+            print(_ended(history))
+        return history
     canvas = Canvas()
 
     def draw(history: History) -> Any:
@@ -75,9 +80,7 @@ def train_ch3(
         return axes.figure
 
     history = training.fit(
-        *(net, train_iter, test_iter, loss, num_epochs, updater),
-        on_epoch=lambda history: canvas.show(lambda: draw(history)),
-        progress=False,
+        *args, on_epoch=lambda history: canvas.show(lambda: draw(history)), progress=False
     )
     return Drawn(**vars(history))
 
@@ -86,14 +89,17 @@ class Drawn(History):
     """A history that has been drawn: as the value of a cell it says in a line how it ended."""
 
     def __repr__(self) -> str:
-        if not len(self):
-            return "no epochs"
-        last = self.rows()[-1]
-        return (
-            f"epoch {last['epoch']}: train loss {last['train_loss']:.3f}, "
-            f"train acc {last['train_acc']:.3f} ({last['train_acc_eval']:.3f} in eval mode), "
-            f"test acc {last['test_acc']:.3f}"
-        )
+        return _ended(self) if len(self) else "no epochs"
+
+
+def _ended(history: History) -> str:
+    """Return a line that says how a training ended."""
+    last = history.rows()[-1]
+    return (
+        f"epoch {last['epoch']}: train loss {last['train_loss']:.3f}, "
+        f"train acc {last['train_acc']:.3f} ({last['train_acc_eval']:.3f} in eval mode), "
+        f"test acc {last['test_acc']:.3f}"
+    )
 
 
 def predict_ch3(net: Callable[[Any], Tensor], test_iter: Iterable[Any], n: int = 6) -> Any:

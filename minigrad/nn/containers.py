@@ -7,6 +7,8 @@ from typing import Any, Self, overload
 
 from minigrad.nn.module import Module
 
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
 
 class _Numbered(Module):
     """Modules as attributes "0", "1", ...: the names that they have in the state dict."""

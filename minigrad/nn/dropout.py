@@ -15,6 +15,11 @@ from minigrad.nn.module import Module
 from minigrad.random import Generator, generator_for
 from minigrad.tensor import Tensor
 
+__all__ = [
+    "AlphaDropout", "DropConnect", "DropPath", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d",
+    "FeatureAlphaDropout", "GaussianDropout",
+]  # fmt: skip
+
 
 class _Dropout(Module):
     """A dropout of p, in place or not, with a generator of its own or the default one."""

@@ -28,29 +28,11 @@ from minigrad.ops.cross_entropy import check_labels, check_reduction, class_dim,
 from minigrad.random import Generator
 
 __all__ = [
-    "alpha_dropout",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "drop_connect",
-    "drop_path",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "feature_alpha_dropout",
-    "gaussian_dropout",
-    "l1_loss",
-    "linear",
-    "log_softmax",
-    "logsigmoid",
-    "mse_loss",
-    "nll_loss",
-    "one_hot",
-    "relu",
-    "sigmoid",
-    "softmax",
-    "tanh",
-]
+    "alpha_dropout", "binary_cross_entropy_with_logits", "cross_entropy", "drop_connect",
+    "drop_path", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
+    "gaussian_dropout", "l1_loss", "linear", "log_softmax", "logsigmoid", "mse_loss",
+    "nll_loss", "one_hot", "relu", "sigmoid", "softmax", "tanh",
+]  # fmt: skip
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
@@ -170,11 +152,7 @@ def cross_entropy(
 
 
 def nll_loss(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
+    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
     """Return the negative of the log-probability of each label.
 
@@ -227,11 +205,7 @@ def _difference(input: Any, target: Any, reduction: str) -> Any:
 
 
 def binary_cross_entropy_with_logits(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    reduction: str = "mean",
-    pos_weight: Any = None,
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
     """Return -t log σ(x) - (1 - t) log(1 - σ(x)), computed without overflow for x of any size.
 

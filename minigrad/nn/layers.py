@@ -12,6 +12,11 @@ from minigrad.nn.module import Module, Parameter, UninitializedParameter
 from minigrad.parts import undivided
 from minigrad.tensor import Tensor
 
+__all__ = [
+    "Flatten", "Identity", "LazyLinear", "Linear", "LogSoftmax", "ReLU", "Sigmoid", "Softmax",
+    "Tanh",
+]  # fmt: skip
+
 
 class Linear(Module):
     """y = x Wᵀ + b.

@@ -7,6 +7,8 @@ from minigrad.nn.module import Module
 from minigrad.ops.cross_entropy import check_reduction
 from minigrad.tensor import Tensor
 
+__all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss"]
+
 
 class _Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:

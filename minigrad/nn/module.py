@@ -17,6 +17,8 @@ from minigrad.random import Generator
 from minigrad.tensor import Tensor
 from minigrad.utils.state import as_saved, as_stream, like
 
+__all__ = ["Module", "Parameter", "UninitializedParameter"]
+
 T = TypeVar("T")
 
 
@@ -114,20 +116,15 @@ class Module:
         if name in self._buffers:
             if isinstance(value, Parameter | Module):
                 self._buffers = tuple(n for n in self._buffers if n != name)
-            elif not (value is None or isinstance(value, Tensor)):
-                raise TypeError(_UNFIT.format(_kind(value), f"to buffer {name!r}", "a Tensor"))
-        elif isinstance(current, Parameter):
-            if not (value is None or isinstance(value, Parameter)):
-                raise TypeError(
-                    f"cannot assign a {_kind(value)} as parameter {name!r}: nn.Parameter or "
-                    "None expected. To change its values: `with no_grad(): p.copy_(...)`"
-                )
-        elif isinstance(current, Module) and not (
-            value is None or isinstance(value, Module | Parameter)
-        ):
+            elif not isinstance(value, Tensor | None):
+                raise _unfit(value, f"to buffer {name!r}", "a Tensor")
+        elif isinstance(current, Parameter) and not isinstance(value, Parameter | None):
             raise TypeError(
-                _UNFIT.format(_kind(value), f"as child module {name!r}", "an nn.Module")
+                f"cannot assign a {_kind(value)} as parameter {name!r}: nn.Parameter or "
+                "None expected. To change its values: `with no_grad(): p.copy_(...)`"
             )
+        elif isinstance(current, Module) and not isinstance(value, Module | Parameter | None):
+            raise _unfit(value, f"as child module {name!r}", "an nn.Module")
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -142,8 +139,8 @@ class Module:
             TypeError: ``tensor`` is neither a tensor nor None, or the name is no string.
         """
         self._check_free("buffer", name, name in self._buffers)
-        if not (tensor is None or isinstance(tensor, Tensor)):
-            raise TypeError(_UNFIT.format(_kind(tensor), f"to buffer {name!r}", "a Tensor"))
+        if not isinstance(tensor, Tensor | None):
+            raise _unfit(tensor, f"to buffer {name!r}", "a Tensor")
         self._buffers = tuple(dict.fromkeys((*self._buffers, name)))
         super().__setattr__(name, tensor)
 
@@ -153,12 +150,9 @@ class Module:
         Raises:
             KeyError, TypeError: as of `register_buffer`.
         """
-        own = vars(self)
-        taken_by_parameter = own.get(name, 0) is None or isinstance(own.get(name), Parameter)
-        self._check_free("parameter", name, taken_by_parameter and name not in self._buffers)
-        if not (param is None or isinstance(param, Parameter)):
-            words = f"to parameter {name!r}", "an nn.Parameter"
-            raise TypeError(_UNFIT.format(_kind(param), *words))
+        self._check_free("parameter", name, self._has(name, Parameter))
+        if not isinstance(param, Parameter | None):
+            raise _unfit(param, f"to parameter {name!r}", "an nn.Parameter")
         setattr(self, name, param)
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -168,14 +162,16 @@ class Module:
             KeyError: the name is empty, has a dot in it, or is that of something else.
             TypeError: ``module`` is neither a module nor None, or the name is no string.
         """
-        if not (module is None or isinstance(module, Module)):
+        if not isinstance(module, Module | None):
             raise TypeError(f"{_kind(module)} is not a Module subclass")
-        own = vars(self)
-        taken_by_module = own.get(name, 0) is None or isinstance(own.get(name), Module)
-        self._check_free("module", name, taken_by_module and name not in self._buffers)
+        self._check_free("module", name, self._has(name, Module))
         setattr(self, name, module)
 
     register_module = add_module
+
+    def _has(self, name: str, kind: type) -> bool:
+        """Return whether an attribute that is no buffer is of a kind, or None, in place of one."""
+        return name not in self._buffers and isinstance(vars(self).get(name, 0), kind | None)
 
     def _check_free(self, kind: str, name: Any, taken_by_its_like: bool) -> None:
         _check_name(kind, name)
@@ -270,25 +266,26 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def _tensors(
-        self, recurse: bool = True, learned: bool | None = None
+        self, recurse: bool = True, learned: bool | None = None, prefix: str = ""
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield (dotted name, tensor) by every path: of parameters, of buffers, or of both."""
-        for prefix, module in self._paths() if recurse else [("", self)]:
-            own, buffers = vars(module), module._buffers
-            parameters = (
-                n for n, v in own.items() if isinstance(v, Parameter) and n not in buffers
-            )
-            names = [*(parameters if learned is not False else ()), *(() if learned else buffers)]
+        for path, module in self._paths(prefix) if recurse else [(prefix, self)]:
+            own, buffers, names = vars(module), module._buffers, []
+            if learned is not False:
+                names += [
+                    n for n, v in own.items() if isinstance(v, Parameter) and n not in buffers
+                ]
+            if not learned:
+                names += buffers
             for name in names:
                 if own.get(name) is not None:
-                    yield f"{prefix}.{name}" if prefix else name, own[name]
+                    yield f"{path}.{name}" if path else name, own[name]
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Yield (dotted name, parameter), each parameter once."""
-        for name, parameter in _once(self._tensors(recurse, learned=True)):
-            yield f"{prefix}.{name}" if prefix else name, parameter  # type: ignore[misc]
+        return _once(self._tensors(recurse, learned=True, prefix=prefix))  # type: ignore[arg-type]
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Yield the parameters of this module and, with ``recurse``, of all below it."""
@@ -530,7 +527,8 @@ class Module:
         )
 
 
-_UNFIT = "cannot assign a {} {}: {} or None required"
+def _unfit(value: Any, where: str, expected: str) -> TypeError:
+    return TypeError(f"cannot assign a {_kind(value)} {where}: {expected} or None required")
 
 
 def _kind(value: Any) -> str:

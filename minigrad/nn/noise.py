@@ -30,15 +30,9 @@ from minigrad.random import Generator, generator_for
 from minigrad.table import differentiable
 
 __all__ = [
-    "alpha_dropout",
-    "drop_connect",
-    "drop_path",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "feature_alpha_dropout",
-    "gaussian_dropout",
-]
+    "alpha_dropout", "drop_connect", "drop_path", "dropout1d", "dropout2d", "dropout3d",
+    "feature_alpha_dropout", "gaussian_dropout",
+]  # fmt: skip
 
 # ------------------------------------------------------------------------- whole channels
 

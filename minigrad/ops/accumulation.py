@@ -12,13 +12,11 @@ from minigrad.ops.dims import Dim, one_axis, reduced_axes
 from minigrad.ops.elementwise import abs, sign, where
 from minigrad.ops.reduction import amax, amin, spread, sum
 from minigrad.ops.selecting import kept
-from minigrad.ops.summing import total, wide
+from minigrad.ops.summing import WIDER, total, wide
 from minigrad.spellings import numpy_keywords
 from minigrad.table import differentiable
 
 __all__ = ["cumsum", "norm", "prod"]
-
-_WIDER = {"e": np.float32, "f": np.float64}  # in which many numbers are added one after another
 
 
 @differentiable(x=lambda g, dim: _sums_from_the_end(g, dim))
@@ -32,7 +30,7 @@ def cumsum(x: Any, dim: int, dtype: Any = None) -> Any:
     """
     dtype = dtype or (x.dtype if x.dtype.kind == "f" else np.int64)
     x = x.astype(dtype, copy=False)
-    axis, inner = one_axis(dim, x.ndim), _WIDER.get(x.dtype.char, x.dtype)
+    axis, inner = one_axis(dim, x.ndim), WIDER.get(x.dtype.char, x.dtype)
     if not x.ndim:  # where CuPy knows no axis
         return x.copy()
     return np.cumsum(x, axis=axis, dtype=inner).astype(x.dtype, copy=False)

@@ -135,17 +135,11 @@ def _class_cross_entropy_gradient(
 
 
 def _class_cross_entropy_launched(
-    launch: Any,
-    x: Any,
-    labels: Any,
-    weight: Any,
-    ignore_index: int,
-    label_smoothing: float,
-    reduction: str,
+    launch: Any, x: Any, labels: Any, weight: Any, *options: Any
 ) -> Any:
+    ignore_index, _, reduction = options
     check_reduction(reduction)
     wrong = watched(x, kernels.wrong_label(x.shape[class_dim(x)], ignore_index))
-    options = ignore_index, label_smoothing, reduction
     return kernels.cross_entropy_forward(launch, x, labels, wrong, weight, *options)
 
 

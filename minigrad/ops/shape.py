@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.device import add_at
-from minigrad.fused import watch_index
 from minigrad.graph import TensorBase
-from minigrad.indexing import Index, index_of
+from minigrad.indexing import Index, index_of, watch_index
 from minigrad.ops.dims import one_axis, some_axes
+from minigrad.ops.summing import WIDER
 from minigrad.spellings import numpy_keywords
 from minigrad.table import differentiable
 
@@ -141,13 +141,10 @@ def _scatter(x: Any, shape: Sequence[int], index: Any) -> Any:
 
 def _added(x: Any, shape: Sequence[int], index: Index) -> Any:
     """Return zeros with x added at places that may be named twice: in twice the precision."""
-    values = x.astype(_WIDER.get(x.dtype.char, x.dtype))
+    values = x.astype(WIDER.get(x.dtype.char, x.dtype))
     y = np.zeros_like(values, shape=shape)
     add_at(y if index.basic is None else y[index.basic], index.advanced, values)
     return y.astype(x.dtype, copy=False)
-
-
-_WIDER = {"e": np.float32, "f": np.float64}
 
 
 def _steps(index: Any, x: Any) -> Index:

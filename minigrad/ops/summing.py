@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+#: in which many numbers are added one after another, by the characters of their dtypes
+WIDER = {"e": np.float32, "f": np.float64}
 _ROWS = 16  # how many numbers are added one after another, at most
 
 

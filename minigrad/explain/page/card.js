@@ -65,12 +65,12 @@ function visitCard(step) {
   const parts = [heading(`${step.number}. ${step.op}`, step)];
   if (step.stop) parts.push(paragraph(`The walk would stop here. ${step.stop}`, "stop"));
   if (step.hooks) parts.push(paragraph(`${step.hooks} hook(s) will see g first, and may replace it (not run here).`, "note"));
-  if (step.g !== null) parts.push(seen("g", step.g));
+  if (step.seen !== null) parts.push(seen("g", step.seen));
   const told = new Set();
   for (const piece of step.pieces) {
     parts.push(element("h3", {}, `for ${piece.argument}`));
     const code = element("code", {}, piece.formula);
-    const numbers = piece.seen === null ? null : withNumbers(piece, step.g);
+    const numbers = piece.seen === null ? null : withNumbers(piece, step.seen);
     if (numbers) code.append(element("span", { class: "numbers" }, `\n${numbers}`));
     parts.push(element("pre", { class: "formula" }, code));
     for (const read of piece.reads) {

@@ -44,7 +44,7 @@ for (const place of places.values()) {
 function gradientAt(place, t) {
   let last = null;
   for (const { at, piece } of place.arrived) if (at <= t) last = piece.added ? piece.total : piece.seen;
-  if (place.id === "op1" && t >= N) return place.of.g;
+  if (place.id === "op1" && t >= N) return place.of.seen;
   return N === 0 ? place.of.grad : last;
 }
 
