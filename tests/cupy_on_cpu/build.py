@@ -1,4 +1,4 @@
-"""Builds the libraries that stand for NVIDIA's, once for each state of their sources."""
+"""Builds the libraries that stand for NVIDIA's, and keeps what is built for later runs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.cupy_on_cpu import elf
+from tests.kernels import nvrtc
 from tests.kernels.cuda_on_cpu import gpp
 
 HERE = Path(__file__).parent
+KERNELS = HERE.parent / "kernels"
 CUPY, PACKAGE = "14.2.0", "cupy-cuda13x"
-#: What CuPy looks for by these names is all in one library.
-ALIASES = ("libcuda.so.1", "libnvrtc.so.13", "libcublasLt.so.13")
-LIBRARY, CUBLAS = "libcupy_on_cpu.so", "libcublas.so.13"
+CUDA, CUBLAS, CUBLASLT = "libcuda.so.1", "libcublas.so.13", "libcublasLt.so.13"
 HEADERS = ("cuda_runtime_api.h", "cuda_fp16.h", "crt/host_defines.h")
 INSTALL = "pip install '.[gpu-test]'"
-#: As plain code: nothing of it is looked at while it runs.
+#: For CuPy's sources, as plain code: nothing of it is looked at while it runs.
 UNCHECKED = ["-std=c++17", "-O1", "-w", "-fpermissive", "-fPIC", "-fvisibility=hidden"]
 UNCHECKED += ["-ffp-contract=off", "-fno-strict-aliasing", "-fno-gnu-unique"]
 
@@ -34,9 +32,8 @@ UNCHECKED += ["-ffp-contract=off", "-fno-strict-aliasing", "-fno-gnu-unique"]
 def missing() -> str:
     """Return in a sentence why CuPy cannot be run on this CPU, or nothing."""
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
-        return (
-            f"CuPy on the CPU needs Linux on x86-64, this is {sys.platform} on {platform.machine()}"
-        )
+        here = f"{sys.platform} on {platform.machine()}"
+        return f"CuPy on the CPU needs Linux on x86-64, this is {here}"
     if not shutil.which("g++"):
         return "CuPy on the CPU needs g++ (apt install g++)"
     try:
@@ -45,20 +42,17 @@ def missing() -> str:
         return f"CuPy on the CPU needs {PACKAGE}=={CUPY}: {INSTALL}"
     if version != CUPY:
         return f"CuPy on the CPU knows {PACKAGE} {CUPY} from inside, this is {version}: {INSTALL}"
-    for header in HEADERS:
-        if headers() is None or not (headers() / header).exists():  # type: ignore[operator]
-            return f"CuPy on the CPU needs NVIDIA's header {header}: {INSTALL}"
-    return ""
+    lacking = [name for name in HEADERS if not nvrtc.installed(f"include/{name}")]
+    return f"CuPy on the CPU needs NVIDIA's header {lacking[0]}: {INSTALL}" if lacking else ""
 
 
 @functools.cache
-def headers() -> Path | None:
-    """Return the folder of CUDA's headers in NVIDIA's wheels, or None."""
-    spec = importlib.util.find_spec("nvidia")
-    for base in map(Path, (spec and spec.submodule_search_locations) or ()):
-        for found in sorted(base.glob(f"*/include/{HEADERS[0]}"), reverse=True):
-            return found.parent
-    return None
+def includes() -> list[str]:
+    """Return where g++ finds headers: ours first, then CuPy's, then NVIDIA's."""
+    cupys = site() / "cupy/_core/include"
+    bundled = [cupys / "cupy/_cccl" / part for part in ("cub", "thrust", "libcudacxx")]
+    nvidias = nvrtc.installed(f"include/{HEADERS[0]}")[0].parent
+    return [f"-I{folder}" for folder in (HERE, KERNELS, *bundled, cupys, nvidias)]
 
 
 @functools.cache
@@ -70,12 +64,7 @@ def site() -> Path:
     return Path(spec.origin).parents[1]
 
 
-def includes() -> list[str]:
-    """Return where g++ finds headers: ours first, then CuPy's, then NVIDIA's."""
-    cupys = site() / "cupy/_core/include"
-    bundled = [cupys / "cupy/_cccl" / part for part in ("cub", "thrust", "libcudacxx")]
-    folders = (HERE, HERE.parent / "kernels", *bundled, cupys, headers())
-    return [f"-I{folder}" for folder in folders]
+# ------------------------------------------------------------------------- what is kept
 
 
 def cache() -> Path:
@@ -84,65 +73,66 @@ def cache() -> Path:
     return home / "minigrad" / "cupy-on-cpu"
 
 
+def kept(path: Path, make: Callable[[Path], object]) -> Path:
+    """Return a path, made at its first use: ``make`` gets another, which is moved there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path.with_suffix(".lock"), "w") as lock:  # one process at a time
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                fresh = path.with_suffix(f".{os.getpid()}")
+                make(fresh)
+                fresh.rename(path)
+    return path
+
+
 @functools.cache
 def fingerprint(*patterns: str) -> str:
-    """Return a hash of sources of ours, of who compiles, and of where headers are."""
-    kernels = HERE.parent / "kernels"
-    paths = sorted(p for pattern in patterns for f in (HERE, kernels) for p in f.glob(pattern))
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, check=True).stdout
-    parts = [compiler, CUPY.encode(), " ".join(includes()).encode()]
-    return hashlib.sha256(b"\0".join([*parts, *map(Path.read_bytes, paths)])).hexdigest()[:16]
+    """Return a hash of sources of ours, and of what they are compiled with, wherever it is."""
+    paths = sorted(p for f in (HERE, KERNELS) for pattern in patterns for p in f.glob(pattern))
+    paths += [nvrtc.installed(f"include/{header}")[0] for header in HEADERS]
+    parts = [gpp(["--version"]).encode(), CUPY.encode(), *map(Path.read_bytes, paths)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into the ``with`` block that has this path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+# ------------------------------------------------------------------------- the libraries
 
 
 @functools.cache
 def libraries() -> Path:
-    """Return the folder of the libraries, built if need be."""
-    folder = cache() / f"libraries-{fingerprint('*.cpp', '*.h', 'build.py')}"
-    with locked(folder.with_suffix(".lock")):
-        if not folder.exists():
-            fresh = folder.with_suffix(".new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir()
-            _build(fresh)
-            fresh.rename(folder)
-    return folder
+    """Return the folder of the libraries."""
+    return kept(cache() / f"libraries-{fingerprint('*.cpp', '*.h', 'build.py')}", _build)
 
 
 def _build(to: Path) -> None:
-    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-fPIC", "-U_FORTIFY_SOURCE", *includes()]
-    flags += ["-DNOTHING_OF_CUPY"]
-    ours = [HERE / "runtime.cpp", HERE / "nvrtc.cpp", HERE / "cub.cpp", HERE / "cublaslt.cpp"]
-    machine = HERE.parent / "kernels" / "cuda_on_cpu.cpp"
-    shared = ["-shared", "-L", str(to)]
-    named = [f"-Wl,-soname,{LIBRARY}", "-ldl", "-o", str(to / LIBRARY)]
-    gpp([*flags, *shared, *map(str, ours), str(machine), *named])
-    link = ["-Wl,--no-as-needed", f"-l:{LIBRARY}", "-Wl,-rpath,$ORIGIN"]
-    for alias in ALIASES:
-        gpp([*shared, "-x", "c++", "-", *link, f"-Wl,-soname,{alias}", "-o", str(to / alias)], "")
-    _build_cublas(to, flags, [*shared, *link])
-    pch = ["-x", "c++-header", str(HERE / "cupy_source.h"), "-o", str(to / "cupy_source.h.gch")]
-    gpp([*UNCHECKED, *includes(), *pch])
+    to.mkdir(exist_ok=True)
+    # fortified, longjmp would refuse to leave one stack for another
+    flags = ["-std=c++17", "-O3", "-Wall", "-Wextra", "-fPIC", "-U_FORTIFY_SOURCE", *includes()]
+    flags += ["-shared", "-L", str(to), "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN"]
 
+    def library(name: str, *what: str | Path, text: str = "") -> None:
+        named = f"-Wl,-soname,{name}", "-o", str(to / name)
+        gpp([*flags, *named, *map(str, what), "-x", "c++", "-"], text)
 
-def _build_cublas(to: Path, flags: list[str], link: list[str]) -> None:
-    """Build cuBLAS, in which whatever CuPy wants and `cublas.cpp` lacks says its name."""
-    compiled = str(to / "cublas.o")
-    gpp([*flags, "-O3", "-c", str(HERE / "cublas.cpp"), "-o", compiled])
+    library(CUDA, HERE / "runtime.cpp", HERE / "cub.cpp", KERNELS / "cuda_on_cpu.cpp")
+    library(CUBLASLT, HERE / "products.cpp", f"-l:{CUDA}")
     (extension,) = site().glob("cupy_backends/cuda/libs/cublas.*.so")
-    wanted = [n for n in elf.symbols(extension, elf.DYNAMIC_SYMBOLS) if n.startswith("cublas")]
-    lacking = sorted({*wanted} - {*elf.symbols(compiled)})
+    wanted = [n for n in symbols(extension, "-D", "--undefined-only") if n.startswith("cublas")]
+    lacking = sorted({*wanted} - {*symbols(to / CUBLASLT, "-D")})
     stubs = '#include "device.h"\nextern "C" {\n'
     stubs += "".join(f'int {n}() {{ gpu::not_emulated("{n}"); return 15; }}\n' for n in lacking)
-    (to / "stubs.cpp").write_text(stubs + "}\n")
-    (to / "versions").write_text(f"{CUBLAS} {{ global: *; }};\n")
-    named = [f"-Wl,-soname,{CUBLAS}", f"-Wl,--version-script={to / 'versions'}"]
-    gpp([*flags, compiled, str(to / "stubs.cpp"), *link, *named, "-o", str(to / CUBLAS)])
+    links = (f"-l:{CUBLASLT}", f"-l:{CUDA}", "-Wl,--default-symver")  # CuPy asks for its version
+    library(CUBLAS, *links, text=stubs + "}\n")
+    header = ["-x", "c++-header", str(HERE / "cupy_source.h")]
+    gpp([*UNCHECKED, *includes(), *header, "-o", str(to / "cupy_source.h.gch")])
+
+
+def symbols(path: str | Path, *options: str) -> dict[str, list[int]]:
+    """Return a library's functions, by ``nm``: offset and size of those that it has itself."""
+    command = ["nm", "--format=posix", *options, str(path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {}
+    for name, kind, *numbers in map(str.split, text.splitlines()):
+        if kind in "TtWU":  # code, or what others have
+            found[name.partition("@")[0]] = [int(number, 16) for number in numbers]
+    return found

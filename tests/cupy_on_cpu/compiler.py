@@ -6,27 +6,23 @@ access of theirs to memory is looked at; what CuPy writes is compiled plainly, w
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import hashlib
 import json
 import os
 import re
-import traceback
 from pathlib import Path
 from typing import Any
 
 from minigrad.kernels import OPTIONS
 from tests.cupy_on_cpu import build
 from tests.kernels.cuda_on_cpu import (
-    FLAGS,
     KERNEL_FLAGS,
     KernelError,
-    KernelStruct,
-    Parameter,
-    glue,
-    gpp,
+    check_arguments,
+    compile_kernels,
+    opened,
     parameters,
+    with_glue,
 )
 
 #: The file that this run's sources are noted in, by a line each.
@@ -40,112 +36,91 @@ WAITING = re.compile(r"__sync|__shfl|cub::Block")
 DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w ]+?)\s+(\w+)\[\]")
 
 
+class Program:
+    """A source for CuPy, in the place of its ``cupy.cuda.compiler._NVRTCProgram``."""
+
+    def __init__(
+        self, src: Any, name: Any = "", headers: Any = (), include_names: Any = (),
+        name_expressions: Any = None, method: str = "ptx",
+    ) -> None:  # fmt: skip
+        self._source, self._names = src, tuple(name_expressions or ())
+
+    def compile(self, options: Any = (), log_stream: Any = None) -> tuple[bytes, dict[str, str]]:
+        """Return the path of a library, for machine code, and the kernels' names in it."""
+        from cupy.cuda.compiler import CompileException
+
+        if not self._source:  # CuPy asks which compiler it is by compiling nothing
+            return b"", {}
+        try:
+            path = image(self._source, tuple(options), self._names)
+        except KernelError as error:
+            raise CompileException(str(error), self._source, "", options) from None
+        return str(path).encode(), {name: name for name in self._names}
+
+
+class CheckedModule:
+    """``cupy.RawModule``, in which minigrad's kernels raise if they get what they do not take.
+
+    Args:
+        code, options, name_expressions: as of ``cupy.RawModule``.
+    """
+
+    def __init__(
+        self, *, code: str, options: tuple[str, ...] = (), name_expressions: Any = ()
+    ) -> None:
+        from cupy._core.raw import RawModule
+
+        self._given = code, tuple(options), tuple(name_expressions)
+        self._module = RawModule(code=code, options=options, name_expressions=self._given[-1])
+
+    def get_function(self, name: str) -> Any:
+        kernel = self._module.get_function(name)
+        _, options, names = self._given
+        if options != OPTIONS:  # CuPy's own, which it gives Python's integers
+            return kernel
+        expected = parameters(opened(image(*self._given)).kernels[names.index(name)])
+
+        def run(grid: Any, block: Any, args: tuple[Any, ...], **kwargs: Any) -> None:
+            check_arguments(name, expected, args)
+            kernel(grid, block, args, **kwargs)
+
+        return run
+
+
 def image(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Path:
     """Return the library that a source is compiled to.
 
     Args:
         source: CUDA C++.
         options: of NVRTC.
-        names: kernels that are asked for by expressions, such as ``relu_forward<float>``; they are
-            called kernel0, kernel1, ...
+        names: kernels that are asked for by expressions, such as ``relu_forward<float>``.
 
     Raises:
         KernelError: it does not compile.
     """
     checked = set(OPTIONS) <= set(options)
-    macros = [option for option in options if option.startswith("-D")]
-    wanted = {f"kernel{i}": name for i, name in enumerate(names)}
-    wanted |= {name: name for name in PLAIN.findall(source)}
-    text = DYNAMIC.sub(r"__shared__ \1 \2[(48 << 10) / sizeof(\1)]", source)
     waits = bool(WAITING.search(source))
-    text = f'#line 1 "kernels.cu"\n{text}\n#line 1 "glue"\n{glue(wanted)}' + (
-        'extern "C" { __attribute__((visibility("default"))) extern const int checked, waits;\n'
-        f"const int checked = {int(checked)}, waits = {int(waits)}; }}\n"
-    )
-    flags = [*FLAGS, *KERNEL_FLAGS] if checked else [*build.UNCHECKED, *macros]
-    key = _key(text, tuple(flags))
-    folder = build.cache() / "kernels"
-    path = folder / f"{key}.so"
-    _note(key, {"source": source, "options": options, "names": names})
-    if not path.exists():
-        with build.locked(folder / f"{key}.lock"):
-            if not path.exists():
-                _compile(text, flags, checked, path)
-    return path
+    text = DYNAMIC.sub(r"__shared__ \1 \2[(48 << 10) / sizeof(\1)]", source)
+    text = with_glue(text, [*names, *PLAIN.findall(source)], checked, waits)
+    if checked:
+        flags = KERNEL_FLAGS
+    else:  # the header before all others is compiled in advance
+        flags = [*build.UNCHECKED, *(option for option in options if option.startswith("-D"))]
+        flags += ["-include", f"{build.libraries()}/cupy_source.h", *build.includes()]
+    cub = ["cub/block/*.cuh"] if "#include <cub/" in source else []
+    headers = build.fingerprint("cupy_source.h", "cuda_on_cpu*.h", *cub)
+    what = [headers, text, *(flag for flag in flags if "/" not in flag)]
+    path = build.cache() / "kernels" / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:24]}.so"
+    _note(source=source, options=options, names=names)
+    machine = build.libraries() / build.CUDA
+    return build.kept(path, lambda to: compile_kernels(text, flags, machine, to))
 
 
-def _key(text: str, flags: tuple[str, ...]) -> str:
-    headers = build.fingerprint("*.h", "cub/block/*.cuh")
-    return hashlib.sha256("\0".join([headers, *flags, text]).encode()).hexdigest()[:24]
-
-
-def _compile(text: str, flags: list[str], checked: bool, path: Path) -> None:
-    libraries = build.libraries()
-    if not checked:  # the header before all others, compiled in advance
-        include = ["-include", f"{libraries}/cupy_source.h", *build.includes()]
-        flags = [*flags, *include, "-Winvalid-pch", "-x", "c++", "-"]
-    made = path.with_suffix(f".{os.getpid()}")
-    link = ["-shared", f"{made}.o", f"-L{libraries}", f"-l:{build.LIBRARY}", "-Wl,-Bsymbolic"]
-    try:
-        gpp([*flags, "-c", "-o", f"{made}.o"], text)
-        gpp([*link, "-o", f"{made}.so"])
-        os.replace(f"{made}.so", path)
-    finally:
-        Path(f"{made}.o").unlink(missing_ok=True)
-
-
-def _note(key: str, what: dict[str, Any]) -> None:
+def _note(**what: Any) -> None:
     """Write down a source of this run, for NVIDIA's own compiler to judge it later."""
     if notes := os.environ.get(NOTES):
-        path = build.cache() / "sources" / f"{key}.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made = path.with_suffix(f".{os.getpid()}")
-            made.write_text(json.dumps(what))
-            made.rename(path)
+        text = json.dumps(what)
+        key = hashlib.sha256(text.encode()).hexdigest()[:24]
+        build.kept(build.cache() / "sources" / f"{key}.json", lambda to: to.write_text(text))
         with open(notes, "a") as file:
             file.write(f"{key}\n")
-
-
-def described(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the parameters of a source's kernels (`cuda_on_cpu.Parameter`), by expression."""
-    library = ctypes.CDLL(str(image(source, options, names)))
-    library.kernels.restype = ctypes.POINTER(KernelStruct)
-    kernels = library.kernels()
-    found: dict[str, list[Parameter]] = {n: parameters(kernels[i]) for i, n in enumerate(names)}
-    return found
-
-
-# ------------------------------------------------------------------------- called by nvrtc.cpp
-
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_bool, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int,
-    ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.POINTER(ctypes.c_char_p),
-)  # fmt: skip
-
-
-@functools.cache
-def callback(library: ctypes.CDLL) -> Any:
-    """Return what compiles programs, as C calls it, and keep it alive."""
-    library.compiled.argtypes = [ctypes.c_void_p, *[ctypes.c_char_p] * 2, ctypes.c_ulong]
-
-    def run(
-        program: int, source: bytes, n_options: int, options: Any, n_names: int, names: Any
-    ) -> bool:
-        line = tuple(option.decode() for option in options[:n_options])
-        try:
-            if source:
-                wanted = tuple(name.decode() for name in names[:n_names])
-                content = image(source.decode(), line, wanted).read_bytes()
-            else:
-                content = b"// CuPy asks which compiler it is by compiling nothing"
-            library.compiled(program, b"", content, len(content))
-            return True
-        except KernelError as error:
-            log = str(error)
-        except BaseException:  # C has no use for it
-            log = traceback.format_exc()
-        library.compiled(program, log.encode(), b"", 0)
-        return False
-
-    return _Callback(run)

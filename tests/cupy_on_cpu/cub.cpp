@@ -1,9 +1,10 @@
-// What CuPy's cub.so exports, in its own C++ names: whole reductions and scans, an element at a time.
+// What CuPy's cub.so and thrust.so export, in their own C++ names: whole reductions, and sorting.
 #include <cuda_fp16.h>
 #include <stdint.h>
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -17,7 +18,10 @@ template <typename T>
 using Wide = std::conditional_t<std::is_same_v<T, __half>, float, T>;
 
 template <typename T>
-bool is_nan(T value) { return value != value; }
+bool is_nan(T value) { return Wide<T>(value) != Wide<T>(value); }
+
+template <typename T>
+bool less(T a, T b) { return Wide<T>(a) < Wide<T>(b); }
 
 template <typename T>
 struct Place {  // what cub's ArgMin and ArgMax return
@@ -27,133 +31,69 @@ struct Place {  // what cub's ArgMin and ArgMax return
 
 template <typename T>
 void reduce(const T* x, void* y, size_t n, int operation) {
-    const auto at = [&](size_t i) { return Wide<T>(x[i]); };
     if (operation == SUM || operation == PROD) {
         Wide<T> total = operation == PROD;
-        for (size_t i = 0; i < n; ++i) total = operation == PROD ? total * at(i) : total + at(i);
+        for (size_t i = 0; i < n; ++i) total = operation == PROD ? total * Wide<T>(x[i]) : total + Wide<T>(x[i]);
         *(T*)y = T(total);
         return;
     }
     const bool least = operation == MIN || operation == ARGMIN;
     size_t best = 0;
-    for (size_t i = 1; i < n && !is_nan(at(best)); ++i)
-        if (is_nan(at(i)) || (least ? at(i) < at(best) : at(i) > at(best))) best = i;
+    for (size_t i = 1; i < n && !is_nan(x[best]); ++i)
+        if (is_nan(x[i]) || (least ? less(x[i], x[best]) : less(x[best], x[i]))) best = i;
     if (operation == MIN || operation == MAX)
         *(T*)y = x[best];
     else
         *(Place<T>*)y = {int(best), x[best]};
 }
 
-template <typename T>
-size_t size_of_result(int operation) {
-    return operation == ARGMIN || operation == ARGMAX ? sizeof(Place<T>) : sizeof(T);
+// Calls `f` with a number of the type, as CuPy numbers them.
+template <typename F, typename... T>
+bool with_type(int type, F f, std::tuple<T...>) {
+    int i = 0;
+    return ((type == i++ && (f(T()), true)) || ...);
 }
 
-template <typename T>
-void scan(const T* x, T* y, size_t n, int operation) {
-    Wide<T> total = operation == CUMPROD;
-    for (size_t i = 0; i < n; ++i) y[i] = T(total = operation == CUMPROD ? total * Wide<T>(x[i]) : total + Wide<T>(x[i]));
-}
+using Types = std::tuple<int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t, __half, float, double>;
 
+// Has `f` called with a number of the type, once it is the stream's turn.
 template <typename F>
-bool with_type(int type, F f) {  // as CuPy numbers them; 11 and 12 are complex
-    switch (type) {
-        case 0: f(int8_t()); return true;
-        case 1: f(uint8_t()); return true;
-        case 2: f(int16_t()); return true;
-        case 3: f(uint16_t()); return true;
-        case 4: f(int32_t()); return true;
-        case 5: f(uint32_t()); return true;
-        case 6: f(int64_t()); return true;
-        case 7: f(uint64_t()); return true;
-        case 8: f(__half()); return true;
-        case 9: f(float()); return true;
-        case 10: f(double()); return true;
-        case 13: f(bool()); return true;
-        default: return false;
-    }
+void enqueue(const char* name, void* stream, int type, const void* x, void* y, F f) {
+    if (!with_type(type, [](auto) {}, Types())) return gpu::fail_later(gpu::not_emulated((name + (" of type " + std::to_string(type))).c_str()));
+    gpu::fail_later(gpu::compute((cudaStream_t)stream, name, {x, y}, y, [=] { with_type(type, f, Types()); }));
 }
 
-template <typename F>
-void enqueue(const char* name, cudaStream_t stream, int type, const void* x, void* y, F f) {
-    std::lock_guard<std::recursive_mutex> lock(gpu::mutex());
-    if (gpu::idle()) return;
-    const std::string wrong = gpu::strangers({x, y});
-    if (!wrong.empty()) {
-        gpu::fail_later(cudaErrorInvalidValue, (std::string(name) + ": " + wrong).c_str());
-        return;
-    }
-    if (!with_type(type, [](auto) {})) {
-        const std::string what = std::string(name) + " of type " + std::to_string(type);
-        gpu::fail_later(cudaErrorNotSupported, (what + " is not emulated").c_str());
-        return;
-    }
-    gpu::enqueue(stream, name, [=] {
-        with_type(type, f);
-        gpu::mark_written(y);
-        return std::string();
-    });
+template <typename T>
+bool comes_before(T a, T b) { return less(a, b) || (!is_nan(a) && is_nan(b)); }  // NaN comes last
+
+size_t product(const std::vector<ptrdiff_t>& shape) {
+    return std::accumulate(shape.begin(), shape.end(), size_t(1), std::multiplies<size_t>());
 }
 
 }  // namespace
-
-void cub_device_reduce(void*, size_t&, void* x, void* y, int n, cudaStream_t stream, int operation, int type) {
-    enqueue(__func__, stream, type, x, y, [=](auto zero) { reduce((const decltype(zero)*)x, y, n, operation); });
-}
 
 void cub_device_segmented_reduce(void*, size_t&, void* x, void* y, int segments, int size, cudaStream_t stream,
                                  int operation, int type) {
     enqueue(__func__, stream, type, x, y, [=](auto zero) {
         using T = decltype(zero);
-        for (size_t i = 0; i < size_t(segments); ++i)
-            reduce((const T*)x + i * size, (char*)y + i * size_of_result<T>(operation), size, operation);
+        const size_t step = operation == ARGMIN || operation == ARGMAX ? sizeof(Place<T>) : sizeof(T);
+        for (size_t i = 0; i < size_t(segments); ++i) reduce((const T*)x + i * size, (char*)y + i * step, size, operation);
     });
 }
 
-void cub_device_scan(void*, size_t&, void* x, void* y, int n, cudaStream_t stream, int operation, int type) {
-    enqueue(__func__, stream, type, x, y, [=](auto zero) {
-        using T = decltype(zero);
-        scan((const T*)x, (T*)y, n, operation);
-    });
+void cub_device_reduce(void* room, size_t& bytes, void* x, void* y, int n, cudaStream_t stream, int operation, int type) {
+    cub_device_segmented_reduce(room, bytes, x, y, 1, n, stream, operation, type);
 }
 
-// none of these needs any room for itself, but CuPy wants some to be asked for
+// neither of these needs any room for itself, but CuPy wants some to be asked for
 size_t cub_device_reduce_get_workspace_size(void*, void*, int, cudaStream_t, int, int) { return 8; }
 size_t cub_device_segmented_reduce_get_workspace_size(void*, void*, int, int, cudaStream_t, int, int) { return 8; }
-size_t cub_device_scan_get_workspace_size(void*, void*, int, cudaStream_t, int, int) { return 8; }
-
-// ------------------------------------------------------------------------- and thrust.so: sorting
-
-namespace {
-
-template <typename T>
-bool comes_before(T a, T b) {  // NaN comes last
-    return Wide<T>(a) < Wide<T>(b) || (!is_nan(Wide<T>(a)) && is_nan(Wide<T>(b)));
-}
-
-size_t product(const std::vector<ptrdiff_t>& shape) {
-    size_t n = 1;
-    for (const ptrdiff_t size : shape) n *= size;
-    return n;
-}
-
-}  // namespace
-
-// Sorts along the last dimension.
-void thrust_sort(int type, void* data, size_t* keys, const std::vector<ptrdiff_t>& shape, intptr_t stream, void*) {
-    const size_t n = product(shape), length = shape.back();
-    enqueue(__func__, (cudaStream_t)stream, type, keys, data, [=](auto zero) {
-        using T = decltype(zero);
-        for (T* row = (T*)data; row < (T*)data + n; row += length) std::stable_sort(row, row + length, comes_before<T>);
-    });
-}
 
 // Writes down where the elements are that would come first, second, ... of the last dimension.
-void thrust_argsort(int type, size_t* places, void* data, void* keys, const std::vector<ptrdiff_t>& shape,
-                    intptr_t stream, void*) {
+void thrust_argsort(int type, size_t* places, void* data, void*, const std::vector<ptrdiff_t>& shape, intptr_t stream,
+                    void*) {
     const size_t n = product(shape), length = shape.back();
-    if (!gpu::strangers({data, keys}).empty()) return (void)gpu::fail_later(cudaErrorInvalidValue, "argsort: not there");
-    enqueue(__func__, (cudaStream_t)stream, type, data, places, [=](auto zero) {
+    enqueue(__func__, (void*)stream, type, data, places, [=](auto zero) {
         using T = decltype(zero);
         for (size_t start = 0; start < n; start += length) {
             const T* const row = (const T*)data + start;

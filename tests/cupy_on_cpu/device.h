@@ -18,20 +18,18 @@ std::recursive_mutex& mutex();
 // streams still have to do; on another stream not before somebody waits for it.
 cudaError_t enqueue(cudaStream_t stream, const char* what, Work work);
 
-// Says that a function of NVIDIA's is not emulated.
-int not_emulated(const char* name);
-
-// Has the next call that returns an error return this one, for the sake of functions that return
-// nothing.
-cudaError_t fail_later(cudaError_t code, const char* text);
-
-// Returns what is wrong with addresses as those of the current device's memory, or nothing.
-std::string strangers(std::initializer_list<const void*> addresses);
+// The same for a function of a library, which works on memory of the current device and writes `to`.
+// Where launches do nothing, it does nothing.
+cudaError_t compute(cudaStream_t stream, const char* what, std::initializer_list<const void*> from,
+                    const void* to, std::function<void()> work);
 
 // Notes that the memory there has been written, by what is not looked at while it runs.
 void mark_written(const void* at);
 
-// Whether launches shall do nothing, so that only the host's time is left.
-bool idle();
+// Says that a function of NVIDIA's is not emulated.
+cudaError_t not_emulated(const char* name);
+
+// Has the next call that returns an error return this one, for functions that return nothing.
+void fail_later(cudaError_t code);
 
 }  // namespace gpu

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cupy_on_cpu import build, elf
+from tests.cupy_on_cpu import build
 
 ROOT = Path(__file__).parents[2]
 needs_cupy = pytest.mark.skipif(bool(build.missing()), reason=build.missing())
@@ -168,7 +168,7 @@ def test_what_is_missing_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(build.importlib.metadata, "version", lambda _: "14.3.0")
     assert "knows cupy-cuda13x 14.2.0 from inside, this is 14.3.0: pip install" in build.missing()
     monkeypatch.setattr(build.importlib.metadata, "version", lambda _: build.CUPY)
-    monkeypatch.setattr(build, "headers", lambda: None)
+    monkeypatch.setattr(build.nvrtc, "installed", lambda _: [])
     assert "needs NVIDIA's header cuda_runtime_api.h: pip install" in build.missing()
 
 
@@ -177,10 +177,10 @@ def test_the_version_that_the_extra_installs_is_the_one_that_is_known() -> None:
     assert f'"{build.PACKAGE}=={build.CUPY}"' in text
 
 
+@needs_cupy
 def test_symbols_are_those_that_the_interpreter_itself_has() -> None:
     import _ctypes
 
-    found = elf.symbols(_ctypes.__file__, elf.DYNAMIC_SYMBOLS)
+    found = build.symbols(_ctypes.__file__, "-D")
     assert found["PyInit__ctypes"][0] > 0
-    assert found["PyErr_Occurred"][0] == 0
-    assert elf.base_of(_ctypes.__file__) % 4096 == 0
+    assert not found["PyErr_Occurred"]

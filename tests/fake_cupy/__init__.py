@@ -1,13 +1,15 @@
-"""A stand-in for CuPy that needs no GPU: NumPy's results, CuPy's refusals, and a count of its work.
+"""A stand-in for CuPy that needs no GPU: NumPy's results, and a count of the device's work.
 
-`installed` puts it in CuPy's place. What the real CuPy 14 refuses, it refuses: names, parameters
-and dtypes are read off the real one (``record.py``, ``api.json``), and the oddities off its source.
-It is stricter in what CuPy does silently though it is hardly ever meant: to copy an index from the
-host, to write several values to one place, to copy within the same memory. `counting` tells how
-many kernels were launched, what was copied between host and device, and how often the host waited.
+It is for what the real CuPy does not tell, on a GPU or on the CPU (``tests/cupy_on_cpu``):
+`counting` tells how many kernels were launched, what was copied between host and device, and how
+often the host waited. And it refuses what CuPy does silently though it is hardly ever meant: to
+copy an index from the host, to write several values to one place, to copy within the same memory.
+It runs wherever NumPy does, so tests of a device run on it where nothing else is there; whether
+CuPy takes a keyword, or gives a dtype, only the real one says.
 
-The count of kernels is a model: one for each call that computes or copies, views being free, with
-the exceptions that CuPy's source shows. Work on nothing counts as none.
+`installed` puts it in CuPy's place. The count of kernels is a model: one for each call that
+computes or copies, views being free, with the exceptions that CuPy's source shows. Work on nothing
+counts as none.
 """
 
 from __future__ import annotations
@@ -16,20 +18,19 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from tests.fake_cupy import cuda, functions
-from tests.fake_cupy.api import API
-from tests.fake_cupy.array import host_of, ndarray
+from tests.fake_cupy.array import add_at, host_of, ndarray
 from tests.fake_cupy.counts import Counts, counting, launch
 from tests.fake_cupy.functions import array, asarray, asnumpy
 
 __all__ = ["Counts", "RawModule", "array", "asarray", "asnumpy", "counting", "cuda", "host_of"]
 __all__ += ["installed", "ndarray"]
-__version__ = API["version"]
+add = SimpleNamespace(at=add_at)
 
 
 def get_default_memory_pool() -> cuda.MemoryPool:
@@ -37,13 +38,9 @@ def get_default_memory_pool() -> cuda.MemoryPool:
     return cuda.pool
 
 
-def get_array_module(*arrays: Any) -> ModuleType:
-    """Return this module if an array of the device is among the arguments, else NumPy."""
-    return sys.modules[__name__] if any(isinstance(a, ndarray) for a in arrays) else np
-
-
 def __getattr__(name: str) -> Any:
-    return functions.function(name)
+    numpys = getattr(np, name)
+    return lambda *args, **kwargs: functions.call(numpys, *args, **kwargs)
 
 
 class RawModule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -10,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from tests.fake_cupy import counts, cuda
-from tests.fake_cupy.api import API, check_call, result_dtype
 from tests.fake_cupy.indexing import check_places_differ, resolve
 
-SCALARS = (bool, int, float, complex, np.generic)
 #: the kernels behind one call, where there are several
-KERNELS = {"var": ("mean", "var"), "std": ("mean", "var", "sqrt")}
-#: dtypes that ``ufunc.at`` can change without losing what another thread does
-ATOMIC = "iIlLqQefd"
+KERNELS = {"var": ("mean", "var"), "std": ("mean", "var", "sqrt"), "empty": (), "empty_like": ()}
 #: whose result has a shape that depends on the elements, so that the host waits for them
 WAITING = ("argwhere", "compress", "extract", "flatnonzero", "nonzero", "unique")
-COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+METHODS = "all any argmax argmin argsort clip conj copy cumprod cumsum diagonal dot max mean min"
+METHODS += " nonzero prod ravel repeat reshape round sort squeeze std sum swapaxes take trace"
+METHODS += " transpose var view"
 OPERATORS = {
     "add": np.add,
     "sub": np.subtract,
@@ -99,9 +98,7 @@ class ndarray:  # noqa: N801  (named as in CuPy)
 
     # ------------------------------------------------------------------ to the host
 
-    def get(
-        self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True
-    ) -> np.ndarray:
+    def get(self, stream: Any = None) -> np.ndarray:
         """Return a copy on the host, which waits for it."""
         if self.size:
             if not self.flags.c_contiguous:
@@ -116,11 +113,6 @@ class ndarray:  # noqa: N801  (named as in CuPy)
         return self.get().tolist()
 
     def __bool__(self) -> bool:
-        if self.size > 1:
-            raise ValueError(
-                "The truth value of an array with more than one element is ambiguous. "
-                "Use a.any() or a.all()"
-            )
         return bool(self.get())
 
     def __float__(self) -> float:
@@ -176,74 +168,42 @@ class ndarray:  # noqa: N801  (named as in CuPy)
         resolved.count("scatter" if resolved.advanced else "copy")
 
     def __iter__(self) -> Iterator[ndarray]:
-        if not self.ndim:
-            raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(len(self)))
 
-    # ------------------------------------------------------------------ what differs from NumPy
-
-    def astype(
-        self,
-        dtype: Any,
-        order: str = "K",
-        casting: Any = None,
-        subok: Any = None,
-        copy: bool = True,
-    ) -> ndarray:
-        if casting is not None or subok is not None:
-            raise TypeError("casting and subok arguments are not supported")
+    def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> ndarray:
         if not copy and self.dtype == dtype:
             return self
         return compute("astype", np.ndarray.astype, self, dtype, order=order)
 
     def fill(self, value: Any) -> None:
-        if np.ndim(value._host if isinstance(value, ndarray) else value):
+        if np.ndim(value):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
         counts.launch("fill")
-        with np.errstate(all="ignore"):
-            self._host[...] = value if host_of(value) is None else host_of(value)
+        self._host[...] = value
 
     def __pow__(self, exponent: Any) -> Any:
-        special = {2: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
-        if type(exponent) is float and self.dtype.kind == "f" and exponent in special:
-            return special[exponent](self)
-        return (
-            np.square(self) if type(exponent) is int and exponent == 2 else np.power(self, exponent)
-        )
+        return compute("power", operator.pow, self, exponent)
 
     def __rpow__(self, base: Any) -> Any:
-        return np.power(base, self)
+        return compute("power", operator.pow, base, self)
 
     # ------------------------------------------------------------------ NumPy's protocols
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = ufunc.__name__
-        known = name == "matmul" or name in API["ufuncs"]
-        if not known or not all(isinstance(x, (*SCALARS, ndarray, np.ndarray)) for x in inputs):
-            return NotImplemented  # an index that is a tuple, for instance
-        (out,) = kwargs.pop("out", (None,))
-        if method == "at":
-            return add_at(name, *inputs)
-        if method == "reduce":
-            if "reduce" not in API["ufuncs"][name]["methods"]:
-                raise NotImplementedError(f"`cupy_{name}.reduce` is not supported yet")
-            total = np.sum if name == "add" else np.prod
-            return total(*inputs, **{"axis": 0, "out": out, **kwargs})
-        if method != "__call__":
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (None,), **kwargs: Any
+    ) -> Any:
+        taken = bool | int | float | complex | np.generic | np.ndarray | ndarray
+        if method != "__call__" or not all(isinstance(x, taken) for x in inputs):
             return NotImplemented
-        if name in COMPARISONS:  # which alone take NumPy's arrays of no dimension
-            inputs = tuple(
-                x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in inputs
-            )
-        return call_ufunc(ufunc, inputs, out, kwargs)
+        kwargs |= {"out": out[0]} if out[0] is not None else {}
+        return compute(ufunc.__name__, ufunc, *inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         from tests.fake_cupy import functions
 
         if not all(issubclass(t, ndarray | np.ndarray) for t in types):
             return NotImplemented
-        name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
-        return functions.call(name, function, args, kwargs)
+        return functions.call(function, *args, **kwargs)
 
 
 def host_of(value: Any) -> np.ndarray | None:
@@ -339,37 +299,10 @@ def launch(name: str, given: list[ndarray]) -> None:
     counts.launch(*KERNELS.get(name, (name,)))
 
 
-def call_ufunc(ufunc: Any, inputs: Any, out: ndarray | None, kwargs: dict[str, Any]) -> Any:
-    """Return what CuPy's ufunc of the name returns."""
-    name = ufunc.__name__
-    if refused := {k: v for k, v in kwargs.items() if k not in API["ufunc_keywords"]}:
-        raise TypeError(f"Wrong arguments {refused}")
-    if out is not None:
-        return compute(name, ufunc, *inputs, out=out, **kwargs)
-    if name == "matmul":
-        if not all(isinstance(operand, ndarray) for operand in inputs):
-            raise TypeError("matmul: expected two arrays of the device")
-        if not all(operand.ndim for operand in inputs):
-            raise ValueError("Scalar operands are not allowed, use '*' instead")
-        return compute(name, ufunc, *inputs, **kwargs)
-    dtype = None if "dtype" in kwargs or ufunc.nout > 1 else result_dtype(name, inputs)
-    result = compute(name, ufunc, *inputs, **kwargs)
-    if dtype is None or result.dtype == dtype:
-        return result
-    return new(result._host.astype(dtype))  # as where NumPy 2.0 rounds integers to floats
-
-
-def add_at(name: str, array: Any, index: Any, value: Any = None) -> None:
-    """Do what ``ufunc.at`` does; in the order of the index, which CuPy leaves to chance."""
-    if "at" not in API["ufuncs"][name]["methods"]:
-        raise NotImplementedError(f"`cupy_{name}.at` is not supported yet")
-    if not isinstance(array, ndarray) or isinstance(value, np.ndarray):
-        raise TypeError(f"Unsupported type {np.ndarray}")
-    resolved = resolve(array.shape, index, host_of)
-    if resolved.integers and array.dtype.char not in ATOMIC:
-        raise TypeError(f"cupy.{name}.at does not support {array.dtype}")
-    source = host_of(value)
-    getattr(np, name).at(array._host, resolved.parts, value if source is None else source)
+def add_at(array: ndarray, index: Any, value: Any) -> None:
+    """Do what ``cupy.add.at`` does; in the order of the index, which CuPy leaves to chance."""
+    resolved, source = resolve(array.shape, index, host_of), host_of(value)
+    np.add.at(array._host, resolved.parts, value if source is None else source)
     resolved.count("scatter_add")
 
 
@@ -377,28 +310,26 @@ def add_at(name: str, array: Any, index: Any, value: Any = None) -> None:
 
 
 def _method(name: str) -> Callable[..., Any]:
-    def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
-        check_call("methods", name, args, kwargs)
-        return compute(name, getattr(np.ndarray, name), self, *args, **kwargs)
-
-    method.__name__ = name
-    return method
+    return lambda self, *args, **kwargs: compute(
+        name, getattr(np.ndarray, name), self, *args, **kwargs
+    )
 
 
 def _forms(name: str, ufunc: np.ufunc) -> dict[str, Callable[..., Any]]:
-    return {
+    forms = {
         f"__{name}__": lambda self, other: ufunc(self, other),
         f"__r{name}__": lambda self, other: ufunc(other, self),
         f"__i{name}__": lambda self, other: ufunc(self, other, out=self),
     }
+    return {
+        form: forms[form] for form in forms if hasattr(np.ndarray, form) and form != "__imatmul__"
+    }
 
 
-for _name in API["methods"]:
-    if _name not in vars(ndarray):
-        setattr(ndarray, _name, _method(_name))
+for _name in METHODS.split():
+    setattr(ndarray, _name, _method(_name))
 for _name, _ufunc in OPERATORS.items():
     for _form, _function in _forms(_name, _ufunc).items():
-        if _form in API["operators"]:
-            setattr(ndarray, _form, _function)
+        setattr(ndarray, _form, _function)
 for _name, _unary in ("neg", np.negative), ("abs", np.absolute), ("invert", np.invert):
     setattr(ndarray, f"__{_name}__", lambda self, ufunc=_unary: ufunc(self))

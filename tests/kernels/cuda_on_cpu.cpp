@@ -94,7 +94,7 @@ void flush_denormals(bool flush) {
 
 void live() {
     for (;;) {
-        launch->enter(launch->values);
+        launch->kernel->enter(launch->values);
         current->state = DONE;
         yield();
     }
@@ -208,8 +208,8 @@ void touch(uintptr_t at, size_t size, bool write, bool atomic) {
 
     Byte* bytes;
     unsigned char* written;
-    if (within(launch->shared_begin, shared_written.size())) {
-        const size_t offset = at - uintptr_t(launch->shared_begin);
+    if (within(launch->library->shared_begin, shared_written.size())) {
+        const size_t offset = at - uintptr_t(launch->library->shared_begin);
         bytes = touched.back().get() + offset;
         written = shared_written.data() + offset;
     } else {
@@ -327,7 +327,7 @@ void report_stuck() {
 void run_block_at_once() {
     for (unsigned k = 0; k < threads; ++k) {
         builtins.thread_index = coordinates(scheduled(k, threads), launch->block);
-        launch->enter(launch->values);
+        launch->kernel->enter(launch->values);
     }
 }
 
@@ -337,7 +337,7 @@ void run_block() {
     if (launch->checked) {
         touched.back() = untouched(shared_written.size());
         shared_written.assign(shared_written.size(), 0);
-        memset(launch->shared_begin, 0xff, shared_written.size());
+        memset(launch->library->shared_begin, 0xff, shared_written.size());
     }
     for (Fibre& fibre : fibres) fibre.state = READY;
     for (;;) {
@@ -393,9 +393,9 @@ extern "C" const char* run_launch(const Launch* given) {
         for (int i = 0; i < launch->n_memories; ++i)
             touched.push_back(untouched(launch->memories[i].end - launch->memories[i].begin));
         touched.emplace_back();
-        shared_written.resize(launch->shared_end - launch->shared_begin);
+        shared_written.resize(launch->library->shared_end - launch->library->shared_begin);
     }
-    const bool at_once = !launch->checked && !launch->waits;
+    const bool at_once = !launch->checked && !launch->library->waits;
     flush_denormals(launch->flush);
     if (!at_once) prepare();
     const unsigned blocks = launch->grid.x * launch->grid.y * launch->grid.z;

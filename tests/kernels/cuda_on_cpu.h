@@ -93,21 +93,18 @@ constexpr Kernel described(const char* name, void (*)(Arguments...)) {
 
 }  // namespace on_cpu
 
-// Below a source stands `KERNELS(KERNEL("name", expression), ...)`, which describes its kernels.
-#define KERNEL(name, ...) on_cpu::described<&__VA_ARGS__>(name, &__VA_ARGS__)
-#define KERNELS(...)                                                                              \
-    extern "C" __attribute__((visibility("default"))) const on_cpu::Kernel* kernels() {          \
-        static constexpr on_cpu::Kernel all[] = {__VA_ARGS__, {}};                                   \
-        return all;                                                                               \
-    }
-
 // Where the linker puts __shared__ variables.
-extern "C" {
-extern char __bss_start[] __attribute__((visibility("hidden")));
-extern char _end[] __attribute__((visibility("hidden")));
-__attribute__((visibility("default"))) char* shared_begin() { return __bss_start; }
-__attribute__((visibility("default"))) char* shared_end() { return _end; }
-}
+extern "C" unsigned char __bss_start[] __attribute__((visibility("hidden")));
+extern "C" unsigned char _end[] __attribute__((visibility("hidden")));
+
+// Below a source stands `LIBRARY(checked, waits, KERNEL("name", expression), ...)`, which describes it.
+#define KERNEL(name, ...) on_cpu::described<&__VA_ARGS__>(name, &__VA_ARGS__)
+#define LIBRARY(checked, waits, ...)                                                              \
+    extern "C" __attribute__((visibility("default"))) const on_cpu::Library* library() {         \
+        static constexpr on_cpu::Kernel kernels[] = {__VA_ARGS__, {}};                               \
+        static const on_cpu::Library all = {kernels, __bss_start, _end, checked, waits};          \
+        return &all;                                                                              \
+    }
 
 // ------------------------------------------------------------------------- what CUDA names
 

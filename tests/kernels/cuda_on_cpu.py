@@ -33,15 +33,10 @@ GUARD, CANARY, ALIGNMENT = 64, 0xA5, 256
 CHECKED = "alignment,null,shift,bounds,signed-integer-overflow,integer-divide-by-zero"
 FLAGS = ["-std=c++17", "-fPIC", "-Wall", "-Wextra", "-Werror"]
 KERNEL_FLAGS = [
+    *FLAGS,
     f"-fsanitize=thread,{CHECKED},float-cast-overflow",
-    *(
-        "-O1",
-        "-ffp-contract=off",
-        "-fno-strict-aliasing",
-        "-fno-gnu-unique",
-        "-Wno-unknown-pragmas",
-    ),
-    *("-include", str(HERE / "cuda_on_cpu.h"), "-x", "c++", "-"),
+    *("-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-fno-gnu-unique"),
+    *("-Wno-unknown-pragmas", f"-I{HERE}", "-include", "cuda_on_cpu.h"),
 ]
 
 DTYPES = {
@@ -216,31 +211,37 @@ _serial = itertools.count()
 
 
 @functools.cache
-def compiled(source: str, names: tuple[str, ...]) -> ctypes.CDLL:
-    """Return a library with the kernels of a source.
+def compiled(source: str, names: tuple[str, ...]) -> LibraryStruct:
+    """Return the library of a source's kernels.
 
     Raises:
         KernelError: it does not compile.
     """
     folder = machine()[1].name
-    stem = f"{folder}/kernels{next(_serial)}"
-    text = f'#line 1 "kernels.cu"\n{source}\n#line 1 "glue"\n{glue({n: n for n in names})}'
-    gpp([*FLAGS, *KERNEL_FLAGS, "-c", "-o", f"{stem}.o"], text)
-    gpp(["-shared", f"{stem}.o", f"{folder}/machine.so", "-o", f"{stem}.so"])
-    library = ctypes.CDLL(f"{stem}.so")
-    library.shared_begin.restype = library.shared_end.restype = ctypes.c_void_p
-    library.kernels.restype = ctypes.POINTER(KernelStruct)
-    return library
+    path = f"{folder}/kernels{next(_serial)}.so"
+    compile_kernels(with_glue(source, names), KERNEL_FLAGS, f"{folder}/machine.so", path)
+    return opened(path)
 
 
-def glue(names: dict[str, str]) -> str:
-    """Return what stands below a source: its kernels, by names that may be others than its own."""
-    described = (f'KERNEL("{name}", {expression})' for name, expression in names.items())
-    return f"KERNELS({', '.join(described)})\n"
+def with_glue(source: str, names: Sequence[str], checked: bool = True, waits: bool = True) -> str:
+    """Return a source, and below it what describes its kernels; see `cuda_on_cpu_machine.h`."""
+    glue = [f"{checked:d}", f"{waits:d}", *(f'KERNEL("{name}", {name})' for name in names)]
+    return f'#line 1 "kernels.cu"\n{source}\n#line 1 "glue"\nLIBRARY({", ".join(glue)})\n'
 
 
-def gpp(arguments: Sequence[str], text: str | None = None) -> None:
-    """Run g++, with ``text`` on its input.
+def compile_kernels(text: str, flags: Sequence[str], machine: str | Path, to: str | Path) -> None:
+    """Compile what `with_glue` returns into a library, which finds the machine in another.
+
+    Raises:
+        KernelError: it does not compile.
+    """
+    gpp([*flags, "-x", "c++", "-", "-c", "-o", f"{to}.o"], text)  # what links need know of no flag
+    gpp(["-shared", f"{to}.o", str(machine), "-Wl,-Bsymbolic", "-o", str(to)])
+    Path(f"{to}.o").unlink()
+
+
+def gpp(arguments: Sequence[str], text: str = "") -> str:
+    """Run g++, with ``text`` on its input, and return what it writes.
 
     Raises:
         KernelError: it fails.
@@ -250,6 +251,15 @@ def gpp(arguments: Sequence[str], text: str | None = None) -> None:
     )
     if done.returncode:
         raise KernelError(f"g++ refuses it:\n{done.stderr}")
+    return done.stdout
+
+
+def opened(path: str | Path) -> LibraryStruct:
+    """Return what a compiled source says of itself."""
+    library = ctypes.CDLL(str(path)).library
+    library.restype = ctypes.POINTER(LibraryStruct)
+    found: LibraryStruct = library().contents
+    return found
 
 
 # ------------------------------------------------------------------------- launches
@@ -259,6 +269,14 @@ class KernelStruct(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_char_p) for name in ("name", "types", "kinds")),
         *(("sizes", ctypes.POINTER(ctypes.c_ulong)), ("enter", ctypes.c_void_p)),
+    ]
+
+
+class LibraryStruct(ctypes.Structure):
+    _fields_ = [
+        ("kernels", ctypes.POINTER(KernelStruct)),
+        *((name, ctypes.c_void_p) for name in ("shared_begin", "shared_end")),
+        *((name, ctypes.c_int) for name in ("checked", "waits")),
     ]
 
 
@@ -279,24 +297,24 @@ class SpanStruct(ctypes.Structure):
 
 class LaunchStruct(ctypes.Structure):
     _fields_ = [
-        ("grid", Dim3),
-        ("block", Dim3),
-        ("enter", ctypes.c_void_p),
+        ("library", ctypes.POINTER(LibraryStruct)),
+        ("kernel", ctypes.POINTER(KernelStruct)),
+        *((name, Dim3) for name in ("grid", "block")),
         ("values", ctypes.POINTER(ctypes.c_void_p)),
         ("memories", ctypes.POINTER(MemoryStruct)),
         ("spans", ctypes.POINTER(SpanStruct)),
-        *((name, ctypes.c_void_p) for name in ("shared_begin", "shared_end")),
-        *((name, ctypes.c_int) for name in ("n_memories", "n_spans", "schedule", "flush")),
-        *((name, ctypes.c_int) for name in ("checked", "waits")),
+        *((name, ctypes.c_int) for name in ("n_memories", "n_spans")),
+        *((name, ctypes.c_int) for name in ("schedule", "flush", "checked")),
     ]
 
 
 class Module:
     """The kernels of one source."""
 
-    def __init__(self, device: Device, library: ctypes.CDLL, names: Sequence[str]) -> None:
-        described = library.kernels()
-        self._kernels = {n: Kernel(device, library, described[i]) for i, n in enumerate(names)}
+    def __init__(self, device: Device, library: LibraryStruct, names: Sequence[str]) -> None:
+        self._kernels = {
+            n: Kernel(device, library, library.kernels[i]) for i, n in enumerate(names)
+        }
 
     def get_function(self, name: str) -> Kernel:
         return self._kernels[name]
@@ -338,12 +356,21 @@ def parameters(described: KernelStruct) -> list[Parameter]:
     return list(map(Parameter, inner.split(", "), described.sizes[: len(described.kinds)]))
 
 
+def check_arguments(name: str, parameters: Sequence[Parameter], arguments: Sequence[Any]) -> None:
+    """Raise TypeError if a kernel does not take the arguments, which CuPy would pass on."""
+    if len(arguments) != len(parameters):
+        raise TypeError(f"{name} takes {len(parameters)} arguments, got {len(arguments)}")
+    for i, (value, parameter) in enumerate(zip(arguments, parameters, strict=True)):
+        if wrong := parameter.mismatch(value):
+            raise TypeError(f"argument {i} of {name}, {parameter.c_type}: {wrong}")
+
+
 class Kernel:
     """A kernel, called as CuPy's are."""
 
-    def __init__(self, device: Device, library: ctypes.CDLL, described: KernelStruct) -> None:
-        self.device, self.name, self._library = device, described.name.decode(), library
-        self._enter = described.enter
+    def __init__(self, device: Device, library: LibraryStruct, described: KernelStruct) -> None:
+        self.device, self.name = device, described.name.decode()
+        self._library, self._described = library, described
         self.parameters = parameters(described)
 
     def __call__(
@@ -362,9 +389,10 @@ class Kernel:
                 spans += [(a.begin, len(a.bytes), k, True, i) for k, a in enumerate(allocations)]
         held = [self._value(a) for a in arguments]
         launch = LaunchStruct(
+            library=ctypes.pointer(self._library),
+            kernel=ctypes.pointer(self._described),
             grid=Dim3(*grid, *(1,) * (3 - len(grid))),
             block=Dim3(*block, *(1,) * (3 - len(block))),
-            enter=self._enter,
             values=(ctypes.c_void_p * len(held))(*(h.ctypes.data for h in held)),
             memories=(MemoryStruct * len(allocations))(
                 *(
@@ -375,24 +403,15 @@ class Kernel:
             spans=(SpanStruct * len(spans))(
                 *(SpanStruct(p, p + n, m, w, i) for p, n, m, w, i in spans)
             ),
-            shared_begin=self._library.shared_begin(),
-            shared_end=self._library.shared_end(),
             n_memories=len(allocations),
             n_spans=len(spans),
             flush=self.device.flush,
             checked=True,
-            waits=True,
         )
         self._run_all(launch, [allocations[m] for _, _, m, writable, _ in spans if writable])
 
     def _check(self, grid: Any, block: Any, arguments: Any) -> None:
-        if len(arguments) != len(self.parameters):
-            raise TypeError(
-                f"{self.name} takes {len(self.parameters)} arguments, got {len(arguments)}"
-            )
-        for i, (value, p) in enumerate(zip(arguments, self.parameters, strict=True)):
-            if wrong := p.mismatch(value):
-                raise TypeError(f"argument {i} of {self.name}, {p.c_type}: {wrong}")
+        check_arguments(self.name, self.parameters, arguments)
         if sum(p.size for p in self.parameters) > 4096:
             raise ValueError(f"{self.name} has arguments of more than 4096 bytes")
         limits = [(grid, (2**31 - 1, 65535, 65535)), (block, (1024, 1024, 64))]

@@ -11,13 +11,20 @@ struct Extent {
     unsigned x, y, z;
 };
 
-// A kernel, as the glue below a source describes it: `kernels`, which ends with one without a name.
 struct Kernel {
     const char* name;
     const char* types;           // of its parameters, as the compiler writes them
     const char* kinds;           // for each a letter: c and m point to constant and mutable, v is a value
     const unsigned long* sizes;  // for each its bytes
     void (*enter)(void** values);
+};
+
+// A compiled source, as the glue below it describes it: `library` returns this.
+struct Library {
+    const Kernel* kernels;  // the last is without a name
+    unsigned char *shared_begin, *shared_end;
+    int checked;  // whether it is compiled so that accesses can be looked at
+    int waits;    // whether its threads wait for each other; if not, and unchecked, each runs at once
 };
 
 struct Memory {  // an allocation
@@ -31,17 +38,16 @@ struct Span {  // the part of an allocation that a kernel may touch
 };
 
 struct Launch {
+    const Library* library;
+    const Kernel* kernel;
     Extent grid, block;
-    void (*enter)(void**);
     void** values;
     const Memory* memories;
     const Span* spans;
-    unsigned char *shared_begin, *shared_end;
     int n_memories, n_spans;
     int schedule;
     int flush;    // whether denormal floats become zero, as where CuPy compiles
-    int checked;  // whether accesses are looked at; only what is compiled so tells of them
-    int waits;    // whether its threads wait for each other; if not, and unchecked, each runs at once
+    int checked;  // whether accesses are looked at
 };
 
 }  // namespace on_cpu

@@ -27,15 +27,20 @@ class CompilationError(RuntimeError):
     """NVRTC refuses a source."""
 
 
+def installed(name: str) -> list[Path]:
+    """Return the files of a name in NVIDIA's wheels, those of the newest first."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = (spec and spec.submodule_search_locations) or ()
+    return [p for folder in folders for p in sorted(Path(folder).glob(f"*/{name}"), reverse=True)]
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return NVRTC, or None where its wheel is not installed."""
-    spec = importlib.util.find_spec("nvidia")
-    for base in map(Path, (spec and spec.submodule_search_locations) or ()):
-        for path in sorted(base.glob("*/lib/libnvrtc.so.*"), reverse=True):
-            for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
-                ctypes.CDLL(str(builtins))  # where it is not found by name
-            return ctypes.CDLL(str(path))
+    for path in installed("lib/libnvrtc.so.*"):
+        for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
+            ctypes.CDLL(str(builtins))  # where it is not found by name
+        return ctypes.CDLL(str(path))
     return None
 
 

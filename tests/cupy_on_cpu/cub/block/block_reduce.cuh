@@ -1,7 +1,25 @@
-// What CuPy's block-wise reductions ask of cub: one value out of all items of a block.
+// What CuPy's block-wise reductions ask of cub: threads load neighbouring items, and one value comes
+// of all items of a block.
 #pragma once
 
 namespace cub {
+
+enum BlockLoadAlgorithm { BLOCK_LOAD_DIRECT };
+
+template <typename T, int THREADS, int ITEMS, BlockLoadAlgorithm>
+struct BlockLoad {
+    struct TempStorage {};
+
+    BlockLoad(TempStorage&) {}
+
+    template <typename Input, typename Default>
+    void Load(Input input, T (&items)[ITEMS], int valid, Default otherwise) {
+        for (int i = 0, at = int(threadIdx.x) * ITEMS; i < ITEMS; ++i, ++at) {
+            if (at < valid) items[i] = input[at];
+            else items[i] = otherwise;
+        }
+    }
+};
 
 template <typename T, int THREADS>
 struct BlockReduce {
@@ -15,13 +33,12 @@ struct BlockReduce {
     template <int ITEMS, typename Operation>
     T Reduce(T (&items)[ITEMS], Operation operation) {
         T* const values = (T*)storage.bytes;
-        const int own = int(threadIdx.x);
-        T value = items[0];
-        for (int i = 1; i < ITEMS; ++i) value = operation(value, items[i]);
-        values[own] = value;
+        T& own = values[threadIdx.x];
+        own = items[0];
+        for (int i = 1; i < ITEMS; ++i) own = operation(own, items[i]);
         __syncthreads();
         for (int half = THREADS / 2; half; half /= 2) {
-            if (own < half) values[own] = operation(values[own], values[own + half]);
+            if (int(threadIdx.x) < half) own = operation(own, values[threadIdx.x + half]);
             __syncthreads();
         }
         return values[0];

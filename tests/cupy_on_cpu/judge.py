@@ -26,14 +26,14 @@ def judge(keys: list[str]) -> int:
         print("NVIDIA's compiler is not installed (nvidia-cuda-nvrtc): it has judged nothing")
         return 0
     begin = time.perf_counter()
-    folder = build.cache() / "sources"
-    left = [folder / f"{k}.json" for k in keys if not (folder / f"{k}.accepted").exists()]
+    paths = [build.cache() / "sources" / f"{key}.json" for key in keys]
+    new = [path for path in paths if not path.with_suffix(".accepted").exists()]
     with ProcessPoolExecutor() as processes:
-        refused = [text for text in processes.map(_refusal, left, chunksize=8) if text]
+        refused = [text for text in processes.map(_refusal, new, chunksize=8) if text]
     print(*refused[:5], sep="\n")
     print(
         f"NVIDIA's compiler, for {' and '.join(ARCHITECTURES)}: {len(keys)} sources, "
-        f"{len(left)} of them new, {len(refused)} refused; {time.perf_counter() - begin:.0f} s"
+        f"{len(new)} of them new, {len(refused)} refused; {time.perf_counter() - begin:.0f} s"
     )
     return 1 if refused else 0
 
