@@ -59,7 +59,8 @@ class Effect:
     @property
     def text(self) -> str:
         """The effect with its interval in words."""
-        return f"{self.name and self.name + ' '}{self.interval.text(self.scale, self.unit)}"
+        digits = 2 if self.scale > 1 else 4
+        return f"{self.name and self.name + ' '}{self.interval.text(self.scale, self.unit, digits)}"
 
 
 def paired(name: str, experiment: str, a: Numbers, b: Numbers, part: int = 0) -> Effect:

@@ -106,7 +106,8 @@ EXPERIMENT = Experiment(
         "784-256-256-10, dropout .2/.5 against none, SGD at 0.5, batches of 256, all images; "
         f"judged over epochs {END - LAST + 1} to {END}, and trained on to 25 (exercise 2); both "
         "arms of a seed begin with the same weights and see the same batches. A net that has "
-        f"collapsed by epoch {END} ranks below every accuracy; its curve is drawn on at {CHANCE}."
+        f"collapsed by epoch {END} ranks below every accuracy; its curve is drawn on at {CHANCE}. "
+        "Where ∞ stands in the table, so many pairs have a collapse that it decides."
     ),
     arms=common.chapter_arms,
     measures=measures,
