@@ -71,14 +71,6 @@ HARMLESS = {
         "what runs at import has run before a slip can be planted": (
             "result_type: return cls → return None",
         ),
-        "what is kept has a flag each": (
-            "Node.saved: pairs = zip(self.kept.items(), self.flags, strict=True) → "
-            "pairs = zip(self.kept.items(), self.flags, strict=False)",
-            "Node.saved_with_history: flags = dict(zip(saved, self.flags, strict=True)) → "
-            "flags = dict(zip(saved, self.flags, strict=False))",
-            "Node.keep_instead: flags = zip(found, self.flags, strict=True) → "
-            "flags = zip(found, self.flags, strict=False)",
-        ),
     },
     "minigrad/inplace.py": {
         "what is not recorded has no node": (

@@ -54,9 +54,17 @@ class Slip:
     def __str__(self) -> str:
         return f"{self.owner}: {self.before} → {self.after}"
 
+    @property
+    def code(self) -> CodeType:
+        """The code that the function has in this process."""
+        return _live(self.module, self.owner).__code__
+
     def plant(self) -> None:
         """Give the function the other code, in this process, for good."""
-        tree = ast.fix_missing_locations(copy.deepcopy(self.tree, {id(self.node): self.new}))
+        either = ast.If if isinstance(self.node, ast.stmt) else ast.IfExp
+        parts = ([self.node], [self.new]) if either is ast.If else (self.node, self.new)
+        new = either(ast.Constant(False), *parts)  # whatever was read is named still: as a cell
+        tree = ast.fix_missing_locations(copy.deepcopy(self.tree, {id(self.node): new}))
         code = compile(tree, str(ROOT / self.module), "exec")
         _live(self.module, self.owner).__code__ = _code_of(code, self.owner)
 
@@ -129,7 +137,9 @@ def _changes(function: ast.FunctionDef) -> Iterator[tuple[str, ast.AST, ast.AST]
 
 
 def _written(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all within it, except types and the text of messages."""
+    """Yield a node and all within it, but types, the text of messages and ``zip(strict=...)``."""
+    if isinstance(node, ast.keyword) and node.arg == "strict":  # which only asserts
+        return
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or isinstance(node, ast.JoinedStr):
