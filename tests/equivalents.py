@@ -72,9 +72,48 @@ HARMLESS = {
             "result_type: return cls → return None",
         ),
     },
+    "minigrad/autograd.py": {
+        "where there are not several GPUs, using that of an array changes nothing": (
+            "_walk: if gpus.several: → if not gpus.several:",
+        ),
+        "a tensor has the shape and the dtype of its array": (
+            "_walk: like = source if is_node else source.array → like = source",
+        ),
+        "a copy that is not needed costs time only": (
+            "fitted: return summed if summed.dtype == like.dtype else summed.astype(like.dtype) → "
+            "return summed.astype(like.dtype)",
+        ),
+    },
+    "minigrad/optim/optimizer.py": {
+        "a schedule asks only whether the count is another": (
+            "_counted: self.steps_taken += 1 → self.steps_taken += 2",
+        ),
+    },
+    "minigrad/optim/lr_scheduler.py": {
+        "no optimiser has taken -2 steps either": (
+            "LRScheduler.load_state_dict: self._steps_before = -1 → self._steps_before = -2",
+            "LambdaLR.load_state_dict: self._steps_before = -1 → self._steps_before = -2",
+        ),
+        "of what is divided by 2 n, the remainders of x - n and x + n are the same": (
+            "CosineAnnealingLR.get_lr: if (epoch - 1 - span) % (2 * span) == 0: → "
+            "if (epoch - 1 + span) % (2 * span) == 0:",
+        ),
+    },
     "minigrad/inplace.py": {
         "what is not recorded has no node": (
             "write: node = result.grad_fn if recording else None → node = result.grad_fn",
         ),
     },
+}
+
+#: how slips begin that act on a GPU only, by file: what lives of them is for the tests in tests/gpu
+ON_A_GPU = {
+    "minigrad/autograd.py": ("_walk: use_device_of",),
+    "minigrad/optim/optimizer.py": ("_counted: now.captured",),
+    "minigrad/optim/sgd.py": (
+        "SGD._captured: ",
+        "SGD.change: settings +=",
+        "update: if len(settings)",
+        "update: raise",
+    ),
 }

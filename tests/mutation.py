@@ -115,11 +115,12 @@ def report(trials: Sequence[Trial], options: str) -> str:
 
 
 def report_of_package(trials: Sequence[Trial]) -> str:
-    """Return what became of slips: a table of files, and those that live."""
-    lines = ["| file | slips | killed | equivalent | alive |", "|---|---:|---:|---:|---:|"]
+    """Return what became of slips: a table of files, and those that are harmless."""
+    shown_fates = ("killed", "equivalent", "on a GPU", "alive")
+    lines = [f"| file | slips | {' | '.join(shown_fates)} |", "|---|---:|---:|---:|---:|---:|"]
     for file in dict.fromkeys(trial.mutant.module for trial in trials):
         fates = Counter(trial.fate for trial in trials if trial.mutant.module == file)
-        cells = [fates.total(), *(fates[fate] for fate in ("killed", "equivalent", "alive"))]
+        cells = [fates.total(), *(fates[fate] for fate in shown_fates)]
         lines.append("| " + " | ".join([f"`{file}`", *map(str, cells)]) + " |")
     reasons = [r for file, r in HARMLESS.items() if any(file == t.mutant.module for t in trials)]
     for reason, shown in [item for by_reason in reasons for item in by_reason.items()]:
@@ -179,6 +180,7 @@ class Record:
         if self.path:
             line = {"mutant": self.names[id(trial)], "killer": trial.killer}
             line |= {"message": trial.message[:200], "seconds": round(trial.seconds, 2)}
+            line["again"] = trial.again
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
@@ -212,16 +214,17 @@ def main() -> int:
         trials = [Trial((TESTS[f.module],), mutant) for f in found for mutant in mutants(f)]
     record = Record(args.record, trials)
     left = [trial for trial in trials if not trial.killer]
-    sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in left)]
+    sound = {trial.tests: Trial(trial.tests) for trial in left}
+    groups = [[own, *(t for t in left if t.tests == tests)] for tests, own in sound.items()]
     if left:
-        run([*sound, *left], args.jobs, record.note)
+        run([trial for group in groups for trial in group], args.jobs, record.note)
     options = "".join(f" --file {file}" for file in args.file or ())
     options += f" --op {args.op}" if args.op else ""
     page = report_of_package(trials) if args.package else report(trials, options)
     print(page)
     if args.out:
         args.out.write_text(page, encoding="utf-8")
-    wrong = [f"fails without a mutant: {t.killer}: {t.message}" for t in sound if t.killer]
+    wrong = [f"fails without a mutant: {t.killer}: {t.message}" for t in sound.values() if t.killer]
     for trial in trials:
         if trial.fate == "alive":
             wrong.append(f"alive: {trial.owner[0]}: {trial.mutant}")

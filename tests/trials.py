@@ -2,7 +2,7 @@
 
 At first the tests run as things are, and what each takes and calls is noted. A mutant of a function
 meets only tests that call it: first those that killed others of that function, then the quick ones.
-What survives meets the properties again, with `MORE` times as many examples.
+What survives meets the slow ones, and the properties again, with `MORE` times as many examples.
 """
 
 from __future__ import annotations
@@ -14,25 +14,23 @@ import os
 import re
 import resource
 import signal
-import sys
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
-from types import CodeType, FrameType
 from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 
-from tests.equivalents import EQUIVALENT, HARMLESS
-from tests.mutants import CALLERS, ROOT, Mutant
-from tests.slips import Slip
+from tests.equivalents import EQUIVALENT, HARMLESS, ON_A_GPU
+from tests.mutants import CALLERS, Mutant
+from tests.slips import Slip, watch
 
 EXAMPLES = 20  # of each property, at first
 MORE = 5
+SLOW = 2  # seconds, from which on a test is for what has survived the others
 PATIENCE = 5, 20  # seconds that a test may compute, and times what it takes as things are
 MEMORY = 4 * 2**30  # bytes
 
@@ -47,7 +45,7 @@ class Trial:
         killer: the test that failed; "" if none did.
         message: what it said.
         seconds: how long that took.
-        again: whether this is the second try, with more examples.
+        again: whether this is the second try, with slow tests and more examples.
     """
 
     tests: tuple[str, ...]
@@ -59,8 +57,11 @@ class Trial:
 
     @property
     def fate(self) -> str:
-        """What became of the mutant: killed, equivalent or alive."""
-        return "killed" if self.killer else "equivalent" if self.same else "alive"
+        """What became of the mutant: killed, equivalent, on a GPU or alive."""
+        if self.killer or self.same:
+            return "killed" if self.killer else "equivalent"
+        beginnings = ON_A_GPU.get(self.owner[0], ())
+        return "on a GPU" if str(self.mutant).startswith(beginnings) else "alive"
 
     @property
     def same(self) -> bool:
@@ -76,7 +77,7 @@ class Trial:
         return where.module, where.owner
 
 
-Place = tuple[str, int]  # of a function: its file, and the line where it begins
+Place = tuple[str, str]  # of a function: its file, and its name
 
 
 @dataclass
@@ -85,7 +86,8 @@ class Known:
 
     Attributes:
         seconds: what each test takes.
-        calls: what each test calls, and under a file's name what fixtures of its tests call.
+        calls: which of the functions that have mutants each test calls; and under a file's name,
+            which of them are called by what sets up its tests.
     """
 
     seconds: Counter[str] = field(default_factory=Counter)
@@ -110,23 +112,25 @@ def chosen(
     if trial.mutant is None:
         return own
     if isinstance(trial.mutant, Slip):
-        code = trial.mutant.code
-        place = code.co_filename, code.co_firstlineno
-        if not trial.again:  # with more examples, a property may call more
-            own = [i for i in own if any(place in known.calls.get(k, ()) for k in _names(i))]
-    elif trial.mutant.formula.entry:  # a function that entries call is tested by all of its file
-        formula = trial.mutant.formula
+        place = trial.owner
+        useful = {i for i in own if any(place in known.calls.get(k, ()) for k in _names(i))}
+    else:
+        formula = trial.mutant.formula  # a function that entries call is tested by all of its file
         names = CALLERS.get(formula.owner, (formula.owner,))
-        own = [item for item in own if op_of(item) in (None, *names)]
-    if trial.again:
-        own = [item for item in own if _property(item)]
+        useful = {i for i in own if not formula.entry or op_of(i) in (None, *names)}
+    slow = {item for item in useful if known.seconds[item.nodeid] > SLOW}
+    if trial.again:  # with more examples, a property may call more
+        useful = slow | ({*filter(_property, own)} if isinstance(trial.mutant, Slip) else useful)
+        useful = {item for item in useful if item in slow or _property(item)}
+    else:
+        useful -= slow
 
     def promise(item: pytest.Item) -> float:
         name = item.nodeid
         of_derivatives = re.search("gradient|derivative", name) and isinstance(trial.mutant, Mutant)
         return (1 + 20 * kills[name] + 10 * bool(of_derivatives)) / (known.seconds[name] + 1e-3)
 
-    return sorted(own, key=promise, reverse=True)
+    return sorted((item for item in own if item in useful), key=promise, reverse=True)
 
 
 def op_of(item: pytest.Item) -> str | None:
@@ -148,7 +152,7 @@ def _property(item: pytest.Item) -> Any:
 
 
 def _with_more_examples(items: Sequence[pytest.Item]) -> None:
-    for function in {_property(item) for item in items}:
+    for function in {_property(item) for item in items} - {None}:
         ours = function._hypothesis_internal_use_settings
         more = settings(ours, max_examples=MORE * ours.max_examples)
         function._hypothesis_internal_use_settings = more
@@ -166,15 +170,17 @@ class Forks:
     note: Callable[[Trial], None]
     known: Known = field(default_factory=Known)
     kills: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    waiting: deque[Trial] = field(default_factory=deque)
     running: dict[Connection, tuple[Trial, int]] = field(default_factory=dict)
     parent: Connection | None = None  # in a fork: where to report to
-    called: dict[str, dict[int, CodeType]] | None = None  # in a fork without a mutant
+    called: dict[str, set[Place]] | None = None  # in a fork without a mutant, by test
+    calling: set[Place] = field(default_factory=set)  # the latest of these
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Start a fork for each trial; in the forks, let pytest's own loop go on from here."""
         gc.freeze()  # what is there stays: forks need not look through it
-        self.waiting = deque(self.trials)
+        self.waiting.extend(self.trials)
         while self.waiting or self.running:
             if not self.waiting or len(self.running) >= (self.jobs if self._sound() else 1):
                 self._hear()
@@ -204,8 +210,10 @@ class Forks:
             _with_more_examples(session.items)
         if trial.mutant:
             trial.mutant.plant()
-        else:
-            self.called = {}
+            return
+        self.called = {}
+        for module in {t.mutant.module for t in self.trials if isinstance(t.mutant, Slip)}:
+            watch(module, lambda place: self.calling.add(place))
 
     def _hear(self) -> None:
         """Wait until forks report, and note what they say."""
@@ -219,12 +227,13 @@ class Forks:
             pipe.close()
             os.waitpid(child, 0)
             if trial.mutant is None:
-                self.known.seconds.update(known.seconds)
+                self.known.seconds |= known.seconds
                 self.known.calls.update(known.calls)
-            elif trial.killer or trial.again:
+                continue
+            self.note(trial)
+            if trial.killer:
                 self.kills.setdefault(trial.owner, Counter())[trial.killer] += 1
-                self.note(trial)
-            else:
+            elif not trial.again:
                 trial.again = True
                 self.waiting.append(trial)
 
@@ -233,36 +242,21 @@ class Forks:
     def _say(self, killer: str, message: str) -> None:
         known = Known()
         if self.called is not None:
-            sys.setprofile(None)
-            known = Known(self.known.seconds, {k: _places(c) for k, c in self.called.items()})
+            known = Known(self.known.seconds, self.called)
         self.parent.send((killer, message, known))
         os._exit(0)
 
-    @contextlib.contextmanager
-    def _watched(self, name: str) -> Iterator[None]:
-        """Note what is called meanwhile, in a fork without a mutant."""
-        if self.called is not None:
-            codes = self.called.setdefault(name, {})
-
-            def look(frame: FrameType, event: str, _: Any) -> None:
-                if event == "call":
-                    codes[id(frame.f_code)] = frame.f_code
-
-            threading.setprofile(look)
-            sys.setprofile(look)
-        yield
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Note what fixtures call: it serves, perhaps, all tests of the file."""
-        with self._watched(_names(item)[1]):
-            return (yield)
+        if self.called is not None:
+            self.calling = self.called.setdefault(_names(item)[1], set())
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Note what the test calls."""
-        with self._watched(item.nodeid):
-            return (yield)
+        if self.called is not None:
+            self.calling = self.called.setdefault(item.nodeid, set())
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Limit how long the next test may take, with a mutant."""
@@ -287,13 +281,6 @@ class Forks:
         """In a fork, report that no test has failed, and end."""
         if self.parent:
             self._say("", "")
-
-
-def _places(codes: dict[int, CodeType]) -> set[Place]:
-    """Return where functions of the repository begin."""
-    files = str(ROOT)
-    places = {(code.co_filename, code.co_firstlineno) for code in codes.values()}
-    return {place for place in places if place[0].startswith(files)}
 
 
 def run(trials: Sequence[Trial], jobs: int, note: Callable[[Trial], None]) -> None:
