@@ -99,6 +99,20 @@ HARMLESS = {
             "if (epoch - 1 + span) % (2 * span) == 0:",
         ),
     },
+    "minigrad/utils/data.py": {
+        "a generator that takes over a state has nothing of its own": (
+            "DataLoader._rest: generator = Generator(0) → generator = Generator(1)",
+        ),
+    },
+    "examples/lab/statistics.py": {
+        "of the means of all pairs, some are 0 if two are infinite and opposite": tuple(
+            "_middle: return 0.0 if math.isinf(a) and a == -b else (a + b) / 2 → " + after
+            for after in (
+                "return (a + b) / 2",
+                "return 1.0 if math.isinf(a) and a == -b else (a + b) / 2",
+            )
+        ),
+    },
     "minigrad/inplace.py": {
         "what is not recorded has no node": (
             "write: node = result.grad_fn if recording else None → node = result.grad_fn",
@@ -108,6 +122,15 @@ HARMLESS = {
 
 #: how slips begin that act on a GPU only, by file: what lives of them is for the tests in tests/gpu
 ON_A_GPU = {
+    "minigrad/random.py": (
+        "Generator.keep_mask: keep =",
+        "Generator.keep_mask: if now",
+        "Generator.keep_mask: known",
+        "Generator.keep_mask: blocks",
+        "Generator.keep_mask: return keep",
+        "bernoulli: raise_later",
+    ),
+    "minigrad/utils/data.py": ("DataLoader.__iter__: if gathers", "_gathered: "),
     "minigrad/autograd.py": ("_walk: use_device_of",),
     "minigrad/optim/optimizer.py": ("_counted: now.captured",),
     "minigrad/optim/sgd.py": (

@@ -38,6 +38,10 @@ ENGINE = (
     "tests/test_inplace.py", "tests/test_hooks.py", "tests/test_grad_mode.py",
     "tests/test_autograd.py", "tests/test_tensor_data.py", "tests/test_tensor.py",
 )  # fmt: skip
+RANDOM = (
+    "tests/test_random.py", "tests/test_sampling.py", "tests/test_parts.py",
+    "tests/nn/test_dropout.py", "tests/nn/test_init.py",
+)  # fmt: skip
 #: where the formulas of each file are tested
 TESTS = {
     "minigrad/ops/accumulation.py": "tests/ops/test_accumulation.py",
@@ -66,8 +70,8 @@ PACKAGE = {
     "minigrad/utils/files.py": ("tests/test_serialization.py",),
     "minigrad/serialization.py": ("tests/test_serialization.py",),
     "minigrad/training.py": ("tests/test_training.py",),
-    "minigrad/random.py": ("tests/test_random.py", "tests/nn/test_dropout.py"),
-    "minigrad/masks.py": ("tests/test_random.py", "tests/nn/test_dropout.py"),
+    "minigrad/random.py": RANDOM,
+    "minigrad/masks.py": RANDOM,
     "data/fashion_mnist.py": ("tests/data",),
     "data/idx.py": ("tests/data",),
     "examples/lab/statistics.py": ("tests/test_lab_statistics.py",),

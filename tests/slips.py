@@ -155,9 +155,12 @@ def _changes(function: ast.FunctionDef) -> Iterator[tuple[str, ast.AST, ast.AST]
 
 
 def _written(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all within it, but types, the text of messages and ``zip(strict=...)``."""
-    if isinstance(node, ast.keyword) and node.arg == "strict":  # which only asserts
-        return
+    """Yield a node and all within it, but types, texts of messages, and what only asserts or saves
+    time: ``strict`` and ``copy=False``."""
+    if isinstance(node, ast.keyword):
+        value = node.value.value if isinstance(node.value, ast.Constant) else None
+        if node.arg == "strict" or (node.arg == "copy" and value is False):
+            return
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or isinstance(node, ast.JoinedStr):

@@ -111,6 +111,19 @@ def test_a_value_that_is_not_known_is_refused() -> None:
         differences([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="at least two values, got 1"):
         signed_rank([1.0])
+    for test in signed_rank, rank_test, lambda d: equivalence_test(d, 1.0):
+        with pytest.raises(ValueError, match="a difference is NaN"):
+            test([1.0, math.nan])
+
+
+def test_infinite_values_of_either_sign_have_zero_between_them() -> None:
+    assert signed_rank([INF, INF, INF]).estimate == INF
+    found = signed_rank([-INF, -1.0, 0.0, 1.0, INF], level=0.5)
+    assert (found.estimate, found.low, found.high) == (0.0, -1.0, 1.0)
+
+
+def test_a_p_is_not_above_one_however_its_parts_are_rounded() -> None:
+    assert rank_test(-np.arange(1.0, 101.0)) == 1.0
 
 
 @given(lists, st.sampled_from([0.5, 1.0, 2.0]))
