@@ -105,6 +105,12 @@ HARMLESS = {
         ),
     },
     "examples/lab/statistics.py": {
+        "what is 0 is so however much is taken off": ("_newcombe: if cross > 0: → if cross >= 0:",),
+        "Wilson's limits lie between 0 and 1, and their differences between -1 and 1": tuple(
+            "_newcombe: return Interval(p - q, max(-1.0, p - q - low), min(1.0, p - q + high), n) "
+            f"→ return Interval(p - q, max({low}, p - q - low), min({high}, p - q + high), n)"
+            for low, high in (("-2.0", "1.0"), ("-1.0", "2.0"))
+        ),
         "of the means of all pairs, some are 0 if two are infinite and opposite": tuple(
             "_middle: return 0.0 if math.isinf(a) and a == -b else (a + b) / 2 → " + after
             for after in (
