@@ -126,23 +126,39 @@ HARMLESS = {
     },
 }
 
-#: how slips begin that act on a GPU only, by file: what lives of them is for the tests in tests/gpu
-ON_A_GPU = {
-    "minigrad/random.py": (
-        "Generator.keep_mask: keep =",
-        "Generator.keep_mask: if now",
-        "Generator.keep_mask: known",
-        "Generator.keep_mask: blocks",
-        "Generator.keep_mask: return keep",
-        "bernoulli: raise_later",
-    ),
-    "minigrad/utils/data.py": ("DataLoader.__iter__: if gathers", "_gathered: "),
-    "minigrad/autograd.py": ("_walk: use_device_of",),
-    "minigrad/optim/optimizer.py": ("_counted: now.captured",),
-    "minigrad/optim/sgd.py": (
-        "SGD._captured: ",
-        "SGD.change: settings +=",
-        "update: if len(settings)",
-        "update: raise",
-    ),
+#: how slips begin that act elsewhere only, where other tests are to notice them: by file and place
+ELSEWHERE = {
+    "minigrad/autograd.py": {"on a GPU": ("_walk: use_device_of",)},
+    "minigrad/optim/optimizer.py": {"on a GPU": ("_counted: now.captured",)},
+    "minigrad/optim/sgd.py": {
+        "on a GPU": (
+            "SGD._captured: ",
+            "SGD.change: settings +=",
+            "update: if len(settings)",
+            "update: raise",
+        )
+    },
+    "minigrad/random.py": {
+        "on a GPU": (
+            "Generator.keep_mask: keep =",
+            "Generator.keep_mask: if now",
+            "Generator.keep_mask: blocks",
+            "Generator.keep_mask: return keep",
+            "bernoulli: raise_later",
+        )
+    },
+    "minigrad/training.py": {
+        "on several ranks": (
+            "Running.over_ranks: ",
+            "fit: if world_size()",
+            "fit: if is_shared",
+            "fit: raise TypeError",
+            "fit: inner = net.module",
+            "_train_epoch: batch.over_ranks",
+            "evaluate: running.over_ranks",
+        )
+    },
+    "minigrad/utils/data.py": {
+        "on a GPU": ("DataLoader.__iter__: if gathers", "_gathered: "),
+    },
 }

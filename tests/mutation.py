@@ -69,7 +69,7 @@ PACKAGE = {
     "minigrad/utils/data.py": ("tests/test_utils_data.py",),
     "minigrad/utils/files.py": ("tests/test_serialization.py",),
     "minigrad/serialization.py": ("tests/test_serialization.py",),
-    "minigrad/training.py": ("tests/test_training.py",),
+    "minigrad/training.py": ("tests/test_training.py", "tests/test_checkpoint.py"),
     "minigrad/random.py": RANDOM,
     "minigrad/masks.py": RANDOM,
     "data/fashion_mnist.py": ("tests/data",),
@@ -120,7 +120,7 @@ def report(trials: Sequence[Trial], options: str) -> str:
 
 def report_of_package(trials: Sequence[Trial]) -> str:
     """Return what became of slips: a table of files, and those that are harmless."""
-    shown_fates = ("killed", "equivalent", "on a GPU", "alive")
+    shown_fates = ("killed", "equivalent", "elsewhere", "alive")
     lines = [f"| file | slips | {' | '.join(shown_fates)} |", "|---|---:|---:|---:|---:|---:|"]
     for file in dict.fromkeys(trial.mutant.module for trial in trials):
         fates = Counter(trial.fate for trial in trials if trial.mutant.module == file)

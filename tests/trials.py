@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from tests.equivalents import EQUIVALENT, HARMLESS, ON_A_GPU
+from tests.equivalents import ELSEWHERE, EQUIVALENT, HARMLESS
 from tests.mutants import CALLERS, Mutant
 from tests.slips import Slip, watch
 
@@ -57,11 +57,12 @@ class Trial:
 
     @property
     def fate(self) -> str:
-        """What became of the mutant: killed, equivalent, on a GPU or alive."""
+        """What became of the mutant: killed, equivalent, elsewhere or alive."""
         if self.killer or self.same:
             return "killed" if self.killer else "equivalent"
-        beginnings = ON_A_GPU.get(self.owner[0], ())
-        return "on a GPU" if str(self.mutant).startswith(beginnings) else "alive"
+        places = ELSEWHERE.get(self.owner[0], {}).values()
+        elsewhere = any(str(self.mutant).startswith(beginnings) for beginnings in places)
+        return "elsewhere" if elsewhere else "alive"
 
     @property
     def same(self) -> bool:
