@@ -71,18 +71,111 @@ HARMLESS = {
         "what runs at import has run before a slip can be planted": (
             "result_type: return cls → return None",
         ),
-        "what is kept has a flag each": (
-            "Node.saved: pairs = zip(self.kept.items(), self.flags, strict=True) → "
-            "pairs = zip(self.kept.items(), self.flags, strict=False)",
-            "Node.saved_with_history: flags = dict(zip(saved, self.flags, strict=True)) → "
-            "flags = dict(zip(saved, self.flags, strict=False))",
-            "Node.keep_instead: flags = zip(found, self.flags, strict=True) → "
-            "flags = zip(found, self.flags, strict=False)",
+    },
+    "minigrad/autograd.py": {
+        "where there are not several GPUs, using that of an array changes nothing": (
+            "_walk: if gpus.several: → if not gpus.several:",
+        ),
+        "a tensor has the shape and the dtype of its array": (
+            "_walk: like = source if is_node else source.array → like = source",
+        ),
+        "a copy that is not needed costs time only": (
+            "fitted: return summed if summed.dtype == like.dtype else summed.astype(like.dtype) → "
+            "return summed.astype(like.dtype)",
+        ),
+    },
+    "minigrad/optim/optimizer.py": {
+        "a schedule asks only whether the count is another": (
+            "_counted: self.steps_taken += 1 → self.steps_taken += 2",
+        ),
+    },
+    "minigrad/optim/lr_scheduler.py": {
+        "no optimiser has taken -2 steps either": (
+            "LRScheduler.load_state_dict: self._steps_before = -1 → self._steps_before = -2",
+            "LambdaLR.load_state_dict: self._steps_before = -1 → self._steps_before = -2",
+        ),
+        "of what is divided by 2 n, the remainders of x - n and x + n are the same": (
+            "CosineAnnealingLR.get_lr: if (epoch - 1 - span) % (2 * span) == 0: → "
+            "if (epoch - 1 + span) % (2 * span) == 0:",
+        ),
+    },
+    "minigrad/utils/data.py": {
+        "a generator that takes over a state has nothing of its own": (
+            "DataLoader._rest: generator = Generator(0) → generator = Generator(1)",
+        ),
+    },
+    "data/idx.py": {
+        "of a file's first bytes, more than the header do not matter": (
+            "_shape: head = raw[:1024] → head = raw[:1025]",
+            "_shape: head = zlib.decompressobj(wbits=31).decompress(raw, 1024) → "
+            "head = zlib.decompressobj(wbits=31).decompress(raw, 1025)",
+        ),
+        "what begins as gzip is found to be gzip": (
+            "_shape: head = zlib.decompressobj(wbits=31).decompress(raw, 1024) → "
+            "head = zlib.decompressobj(wbits=32).decompress(raw, 1024)",
+        ),
+        "a file of four bytes is refused in other words": tuple(
+            "_shape: if head[:3] != b'\\x00\\x00\\x08' or len(head) < 4 or "
+            "len(head) < 4 + 4 * head[3]: → if head[:3] != b'\\x00\\x00\\x08' or "
+            f"len(head) {least} or len(head) < 4 + 4 * head[3]:"
+            for least in ("<= 4", "< 5")
+        ),
+    },
+    "examples/lab/statistics.py": {
+        "what is 0 is so however much is taken off": ("_newcombe: if cross > 0: → if cross >= 0:",),
+        "Wilson's limits lie between 0 and 1, and their differences between -1 and 1": tuple(
+            "_newcombe: return Interval(p - q, max(-1.0, p - q - low), min(1.0, p - q + high), n) "
+            f"→ return Interval(p - q, max({low}, p - q - low), min({high}, p - q + high), n)"
+            for low, high in (("-2.0", "1.0"), ("-1.0", "2.0"))
+        ),
+        "of the means of all pairs, some are 0 if two are infinite and opposite": tuple(
+            "_middle: return 0.0 if math.isinf(a) and a == -b else (a + b) / 2 → " + after
+            for after in (
+                "return (a + b) / 2",
+                "return 1.0 if math.isinf(a) and a == -b else (a + b) / 2",
+            )
         ),
     },
     "minigrad/inplace.py": {
         "what is not recorded has no node": (
             "write: node = result.grad_fn if recording else None → node = result.grad_fn",
         ),
+    },
+}
+
+#: how slips begin that act elsewhere only, where other tests are to notice them: by file and place
+ELSEWHERE = {
+    "minigrad/autograd.py": {"on a GPU": ("_walk: use_device_of",)},
+    "minigrad/optim/optimizer.py": {"on a GPU": ("_counted: now.captured",)},
+    "minigrad/optim/sgd.py": {
+        "on a GPU": (
+            "SGD._captured: ",
+            "SGD.change: settings +=",
+            "update: if len(settings)",
+            "update: raise",
+        )
+    },
+    "minigrad/random.py": {
+        "on a GPU": (
+            "Generator.keep_mask: keep =",
+            "Generator.keep_mask: if now",
+            "Generator.keep_mask: blocks",
+            "Generator.keep_mask: return keep",
+            "bernoulli: raise_later",
+        )
+    },
+    "minigrad/training.py": {
+        "on several ranks": (
+            "Running.over_ranks: ",
+            "fit: if world_size()",
+            "fit: if is_shared",
+            "fit: raise TypeError",
+            "fit: inner = net.module",
+            "_train_epoch: batch.over_ranks",
+            "evaluate: running.over_ranks",
+        )
+    },
+    "minigrad/utils/data.py": {
+        "on a GPU": ("DataLoader.__iter__: if gathers", "_gathered: "),
     },
 }

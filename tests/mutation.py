@@ -1,14 +1,17 @@
 """Are the tests worth anything? Falsify what they test, one thing at a time, and see them fail.
 
-    python -m tests.mutation [--op NAME] [--jobs N] [--out docs/mutation.md]
-    python -m tests.mutation --package [--file PATH] [--jobs N]
+    python -m tests.mutation [--op NAME] [--jobs N] [--record FILE]
+    python -m tests.mutation --package [--file PATH] [--jobs N] [--record FILE]
 
 The first falsifies derivatives, the second any line of the files in `PACKAGE`, by `tests.slips`.
 
-Each mutant of `tests.mutants` is planted in a process of its own, a fork of one that has collected
-the tests, and the op's tests (those of its file that are not cases of other ops) run until one
-fails. A mutant that none kills is a hole in the tests, unless it computes the same: such ones are
-listed in `tests.equivalents`, with the reason, and have to survive.
+Each mutant is planted in a process of its own, and the tests that are to notice it run until one
+fails (`tests.trials`): of a derivative, those of its file that are not cases of other ops. A mutant
+that none kills is a hole in the tests, unless it computes the same: such ones are listed in
+`tests.equivalents`, with the reason, and have to survive.
+
+With ``--record FILE`` what becomes of each is written down as it comes, and what was killed before,
+in a file that has not changed since, is not run again.
 
 Exit status 0 says that the tests pass as things are, and fail with each mutant. Hypothesis draws
 the same examples in every run, as many as in the profile ``ci``. Needs PyTorch and ``os.fork``.
@@ -17,31 +20,27 @@ the same examples in every run, as many as in the profile ``ci``. Needs PyTorch 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
-import io
+import json
 import os
-import re
-import resource
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
+from hashlib import sha256
 from pathlib import Path
 
-import pytest
-from hypothesis import Phase, settings
-
 from tests.equivalents import EQUIVALENT, HARMLESS
-from tests.mutants import CALLERS, Mutant, formulas, mutants
-from tests.slips import Slip, slips
+from tests.mutants import ROOT, Mutant, formulas, mutants
+from tests.slips import slips
+from tests.trials import Trial, run
 
 ENGINE = (
     "tests/test_inplace.py", "tests/test_hooks.py", "tests/test_grad_mode.py",
     "tests/test_autograd.py", "tests/test_tensor_data.py", "tests/test_tensor.py",
+)  # fmt: skip
+RANDOM = (
+    "tests/test_random.py", "tests/test_sampling.py", "tests/test_parts.py",
+    "tests/nn/test_dropout.py", "tests/nn/test_init.py",
 )  # fmt: skip
 #: where the formulas of each file are tested
 TESTS = {
@@ -64,165 +63,20 @@ PACKAGE = {
     "minigrad/grad_mode.py": ENGINE,
     "minigrad/nn/module.py": ("tests/nn/test_module.py", "tests/test_serialization.py"),
     "minigrad/optim/optimizer.py": ("tests/optim",),
+    "minigrad/optim/adam.py": ("tests/optim",),
     "minigrad/optim/lr_scheduler.py": ("tests/optim",),
     "minigrad/optim/sgd.py": ("tests/optim",),
     "minigrad/utils/data.py": ("tests/test_utils_data.py",),
     "minigrad/utils/files.py": ("tests/test_serialization.py",),
     "minigrad/serialization.py": ("tests/test_serialization.py",),
-    "minigrad/training.py": ("tests/test_training.py",),
-    "minigrad/random.py": ("tests/test_random.py", "tests/nn/test_dropout.py"),
-    "minigrad/masks.py": ("tests/test_random.py", "tests/nn/test_dropout.py"),
-    "data/idx.py": ("tests/data/test_idx.py", "tests/data/test_fashion_mnist.py"),
+    "minigrad/training.py": ("tests/test_training.py", "tests/test_checkpoint.py"),
+    "minigrad/random.py": RANDOM,
+    "minigrad/masks.py": RANDOM,
+    "data/fashion_mnist.py": ("tests/data",),
+    "data/idx.py": ("tests/data",),
     "examples/lab/statistics.py": ("tests/test_lab_statistics.py",),
     "examples/lab/training.py": ("tests/test_lab_training.py",),
 }
-PATIENCE = 120  # seconds of computing, after which a mutant that makes the tests hang is killed
-MEMORY = 8 * 2**30  # bytes
-
-
-@dataclass
-class Trial:
-    """A run of some tests.
-
-    Attributes:
-        tests: the files or folders with them.
-        mutant: what is planted; None: nothing, and all has to pass.
-        killer: the test that failed; "" if none did.
-        message: what it said.
-    """
-
-    tests: tuple[str, ...]
-    mutant: Mutant | Slip | None = None
-    killer: str = ""
-    message: str = ""
-
-    @property
-    def fate(self) -> str:
-        """What became of the mutant: killed, equivalent or alive."""
-        return "killed" if self.killer else "equivalent" if self.same else "alive"
-
-    @property
-    def same(self) -> bool:
-        """Whether the mutant is known to compute the same."""
-        slip = isinstance(self.mutant, Slip)
-        known = HARMLESS.get(self.mutant.module, {}) if slip else EQUIVALENT
-        return any(str(self.mutant) in shown for shown in known.values())
-
-
-# ------------------------------------------------------------------------- running the tests
-
-
-@dataclass
-class Forks:
-    """A pytest plugin that runs the collected tests once for each trial, each time in a fork."""
-
-    trials: Sequence[Trial]
-    jobs: int
-    running: dict[Connection, tuple[Trial, int]] = field(default_factory=dict)
-    parent: Connection | None = None  # in a fork: where to report to
-    seconds: dict[str, float] = field(default_factory=dict)  # that each test takes, as things are
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Start a fork for each trial; in the forks, let pytest's own loop go on from here."""
-        gc.freeze()  # what is there stays: forks need not look through it
-        for trial in self.trials:
-            while len(self.running) >= (self.jobs if self._sound() else 1):
-                self._hear()
-            ours, theirs = Pipe(duplex=False)
-            if child := os.fork():
-                theirs.close()
-                self.running[ours] = trial, child
-                continue
-            self.parent = theirs
-            resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
-            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-            signal.alarm(10 * PATIENCE)
-            session.items[:] = chosen(session.items, trial, self.seconds)
-            if trial.mutant:
-                trial.mutant.plant()
-            return None
-        while self.running:
-            self._hear()
-        return True
-
-    def _sound(self) -> bool:
-        """Return whether all that runs has a mutant; until then, nobody knows what takes long."""
-        return all(trial.mutant for trial, _ in self.running.values())
-
-    def _hear(self) -> None:
-        """Wait until forks report, and note what they say."""
-        for pipe in wait(list(self.running)):
-            trial, child = self.running.pop(pipe)
-            try:
-                trial.killer, trial.message, seconds = pipe.recv()
-                self.seconds |= seconds if trial.mutant is None else {}
-            except EOFError:
-                trial.killer, trial.message = " ".join(trial.tests), "crashed, or came to no end"
-            pipe.close()
-            os.waitpid(child, 0)
-
-    def _say(self, killer: str, message: str) -> None:
-        self.parent.send((killer, message, self.seconds))
-        os._exit(0)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note how long each test took."""
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
-
-    def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo) -> None:
-        """In a fork, report the first failure, and end."""
-        if self.parent:
-            self._say(node.nodeid, call.excinfo.exconly().partition("\n")[0])
-
-    def pytest_sessionfinish(self) -> None:
-        """In a fork, report that no test has failed, and end."""
-        if self.parent:
-            self._say("", "")
-
-
-def chosen(
-    items: Sequence[pytest.Item], trial: Trial, seconds: dict[str, float]
-) -> list[pytest.Item]:
-    """Return the tests that are to kill a mutant, those of derivatives first, or those that are
-    quick."""
-    own = [item for item in items if item.nodeid.startswith(trial.tests)]
-    if trial.mutant is None:
-        return own
-    if isinstance(trial.mutant, Slip):
-        return sorted(own, key=lambda item: seconds.get(item.nodeid, 0))
-    formula = trial.mutant.formula
-    if formula.entry:  # a function that entries call is tested by all ops of its file
-        names = CALLERS.get(formula.owner, (formula.owner,))
-        own = [item for item in own if op_of(item) in (None, *names)]
-    return sorted(own, key=lambda item: not re.search("gradient|derivative", item.name))
-
-
-def op_of(item: pytest.Item) -> str | None:
-    """Return the op whose case a test is; None for a test that is no op's in particular."""
-    if not hasattr(item.cls, "cases"):
-        return None
-    return item.callspec.id.partition(":")[0] if hasattr(item, "callspec") else ""
-
-
-def run(trials: Sequence[Trial], jobs: int, examples: int = 100) -> None:
-    """Run all trials; what becomes of them is written into them."""
-    settings.register_profile(
-        "mutation",
-        deadline=None,
-        derandomize=True,
-        database=None,
-        max_examples=examples,
-        report_multiple_bugs=False,
-        phases=[Phase.explicit, Phase.generate],  # a failure is enough: it need not be small
-    )
-    options = ["-s", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
-    options.append("--hypothesis-profile=mutation")
-    files = dict.fromkeys(file for trial in trials for file in trial.tests)
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        status = pytest.main([*options, *files], plugins=[Forks(trials, jobs)])
-    if status != pytest.ExitCode.OK:
-        raise SystemExit(out.getvalue())
 
 
 # ------------------------------------------------------------------------- what is found
@@ -244,11 +98,11 @@ a GPU computes.
 """
 
 
-def report(trials: Sequence[Trial], command: str) -> str:
+def report(trials: Sequence[Trial], options: str) -> str:
     """Return what was found, as a page in Markdown."""
     fates = {"all": len(trials), "killed": 0, "equivalent": 0, "alive": 0}
     fates |= Counter(trial.fate for trial in trials)
-    parts = [PAGE.format(command=command, **fates)]
+    parts = [PAGE.format(command=f"python -m tests.mutation{options}", **fates)]
     parts.append(table(trials, "file", lambda mutant: f"`{mutant.formula.module}`"))
     parts.append("## By what was changed\n")
     parts.append(table(trials, "change", lambda mutant: mutant.kind))
@@ -265,11 +119,12 @@ def report(trials: Sequence[Trial], command: str) -> str:
 
 
 def report_of_package(trials: Sequence[Trial]) -> str:
-    """Return what became of slips: a table of files, and those that live."""
-    lines = ["| file | slips | killed | equivalent | alive |", "|---|---:|---:|---:|---:|"]
+    """Return what became of slips: a table of files, and those that are harmless."""
+    shown_fates = ("killed", "equivalent", "elsewhere", "alive")
+    lines = [f"| file | slips | {' | '.join(shown_fates)} |", "|---|---:|---:|---:|---:|---:|"]
     for file in dict.fromkeys(trial.mutant.module for trial in trials):
         fates = Counter(trial.fate for trial in trials if trial.mutant.module == file)
-        cells = [fates.total(), *(fates[fate] for fate in ("killed", "equivalent", "alive"))]
+        cells = [fates.total(), *(fates[fate] for fate in shown_fates)]
         lines.append("| " + " | ".join([f"`{file}`", *map(str, cells)]) + " |")
     reasons = [r for file, r in HARMLESS.items() if any(file == t.mutant.module for t in trials)]
     for reason, shown in [item for by_reason in reasons for item in by_reason.items()]:
@@ -296,6 +151,44 @@ def table(trials: Sequence[Trial], head: str, key: Callable[[Mutant], str]) -> s
     return "\n".join(lines) + "\n"
 
 
+# ------------------------------------------------------------------------- what was found before
+
+
+class Record:
+    """What became of mutants, in a file of one line for each.
+
+    Args:
+        path: the file, which need not be there yet; None: nothing is remembered.
+        trials: all that are to run.
+    """
+
+    def __init__(self, path: Path | None, trials: Sequence[Trial]) -> None:
+        self.path = path
+        sources = {file: (ROOT / file).read_bytes() for file, _ in {t.owner for t in trials}}
+        digests = {file: sha256(source).hexdigest()[:12] for file, source in sources.items()}
+        self.names: dict[int, str] = {}
+        count: Counter[str] = Counter()
+        for trial in trials:
+            file = trial.owner[0]
+            name = f"{digests[file]} {file} {trial.mutant}"
+            self.names[id(trial)] = f"{name} {count[name]}"  # two slips may read the same
+            count[name] += 1
+        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
+        fates = {line["mutant"]: line for line in map(json.loads, lines)}
+        for trial in trials:
+            if line := fates.get(self.names[id(trial)]):
+                trial.killer, trial.message = line["killer"], line["message"]
+
+    def note(self, trial: Trial) -> None:
+        """Write down what became of a mutant."""
+        if self.path:
+            line = {"mutant": self.names[id(trial)], "killer": trial.killer}
+            line |= {"message": trial.message[:200], "seconds": round(trial.seconds, 2)}
+            line["again"] = trial.again
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
 def main() -> int:
     if "OMP_NUM_THREADS" not in os.environ:  # begin again on one thread, since forks share none
         os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -306,39 +199,43 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--op", help="only the formulas of this op or function")
     parser.add_argument("--package", action="store_true", help="the files of PACKAGE instead")
-    parser.add_argument(
-        "--file", choices=PACKAGE, help="of the package, only this", action="append"
-    )
+    parser.add_argument("--file", action="append", help="only what is in this file")
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants at a time")
+    parser.add_argument("--record", type=Path, help="what is remembered from run to run")
     parser.add_argument("--out", type=Path, help="where to write the report to")
     args = parser.parse_args()
 
     start = time.monotonic()
+    if unknown := set(args.file or ()) - set(PACKAGE if args.package else TESTS):
+        parser.error(f"there are no tests for {', '.join(unknown)}: see PACKAGE and TESTS")
+    files = args.file or list(PACKAGE if args.package else TESTS)
     if args.package:
-        files = args.file or list(PACKAGE)
         trials = [Trial(PACKAGE[file], slip) for file in files for slip in slips(file)]
-        sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in trials)]
-        run([*sound, *trials], args.jobs, examples=20)
-        page = report_of_package(trials)
     else:
-        found = [f for module in TESTS for f in formulas(module) if args.op in (None, f.owner)]
+        found = [f for module in files for f in formulas(module) if args.op in (None, f.owner)]
         if not found:
             parser.error(f"no formula of a derivative belongs to {args.op!r}")
         trials = [Trial((TESTS[f.module],), mutant) for f in found for mutant in mutants(f)]
-        sound = [Trial(tests) for tests in dict.fromkeys(trial.tests for trial in trials)]
-        run([*sound, *trials], args.jobs)
-        option = f" --op {args.op}" if args.op else ""
-        page = report(trials, f"python -m tests.mutation{option}")
+    record = Record(args.record, trials)
+    left = [trial for trial in trials if not trial.killer]
+    sound = {trial.tests: Trial(trial.tests) for trial in left}
+    groups = [[own, *(t for t in left if t.tests == tests)] for tests, own in sound.items()]
+    if left:
+        run([trial for group in groups for trial in group], args.jobs, record.note)
+    options = "".join(f" --file {file}" for file in args.file or ())
+    options += f" --op {args.op}" if args.op else ""
+    page = report_of_package(trials) if args.package else report(trials, options)
     print(page)
     if args.out:
         args.out.write_text(page, encoding="utf-8")
-    wrong = [f"fails without a mutant: {t.killer}: {t.message}" for t in sound if t.killer]
+    wrong = [f"fails without a mutant: {t.killer}: {t.message}" for t in sound.values() if t.killer]
     for trial in trials:
         if trial.fate == "alive":
-            wrong.append(f"alive: {trial.mutant}")
+            wrong.append(f"alive: {trial.owner[0]}: {trial.mutant}")
         elif trial.killer and trial.same:
             wrong.append(f"not equivalent: {trial.mutant}: {trial.killer}: {trial.message}")
-    print(*wrong, f"{time.monotonic() - start:.0f} seconds", sep="\n", file=sys.stderr)
+    seconds = time.monotonic() - start
+    print(*wrong, f"{len(left)} mutants in {seconds:.0f} seconds", sep="\n", file=sys.stderr)
     return bool(wrong)
 
 

@@ -7,9 +7,10 @@ by giving the function, which may have been imported anywhere, other code.
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
@@ -56,20 +57,17 @@ class Slip:
 
     def plant(self) -> None:
         """Give the function the other code, in this process, for good."""
-        tree = ast.fix_missing_locations(copy.deepcopy(self.tree, {id(self.node): self.new}))
-        code = compile(tree, str(ROOT / self.module), "exec")
-        _live(self.module, self.owner).__code__ = _code_of(code, self.owner)
+        either = ast.If if isinstance(self.node, ast.stmt) else ast.IfExp
+        parts = ([self.node], [self.new]) if either is ast.If else (self.node, self.new)
+        new = either(ast.Constant(False), *parts)  # whatever was read is named still: as a cell
+        _give(self.module, copy.deepcopy(self.tree, {id(self.node): new}), [self.owner])
 
 
 def slips(module: str) -> list[Slip]:
     """Return all slips in the functions and methods of a module, given by its path."""
     tree = ast.parse((ROOT / module).read_bytes())
     found = []
-    for owner, function in _functions(tree):
-        try:
-            _live(module, owner)
-        except (AttributeError, KeyError):  # a decorator has made something else of it
-            continue
+    for owner, function in _functions(module, tree):
         for kind, node, new in _changes(function):
             statement = _statement(function, node)
             texts = _head(statement), _head(copy.deepcopy(statement, {id(node): new}))
@@ -77,17 +75,45 @@ def slips(module: str) -> list[Slip]:
     return found
 
 
-def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+def watch(module: str, note: Callable[[tuple[str, str]], object]) -> None:
+    """Have each of these functions call ``note`` with (module, its name), in this process."""
+    tree = ast.parse((ROOT / module).read_bytes())
+    owners = []
+    for owner, function in _functions(module, tree):
+        call = ast.parse(f"__note__(({module!r}, {owner!r}))").body[0]
+        function.body.insert(ast.get_docstring(function) is not None, call)
+        owners.append(owner)
+    vars(importlib.import_module(_name(module)))["__note__"] = note
+    _give(module, tree, owners)
+
+
+def _functions(
+    module: str, tree: ast.AST, prefix: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the functions and methods in a tree, but those that a decorator made something of."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef):
-            yield prefix + node.name, node
+            with contextlib.suppress(AttributeError, KeyError):
+                _live(module, prefix + node.name)
+                yield prefix + node.name, node
         elif isinstance(node, ast.ClassDef):
-            yield from _functions(node, f"{prefix}{node.name}.")
+            yield from _functions(module, node, f"{prefix}{node.name}.")
+
+
+def _give(module: str, tree: ast.Module, owners: Iterable[str]) -> None:
+    """Give functions of a module the code that a tree has for them."""
+    code = compile(ast.fix_missing_locations(tree), str(ROOT / module), "exec")
+    for owner in owners:
+        _live(module, owner).__code__ = _code_of(code, owner)
+
+
+def _name(module: str) -> str:
+    return module.removesuffix(".py").replace("/", ".")
 
 
 def _live(module: str, owner: str) -> FunctionType:
     """Return the function of a name, out of what decorators have put around it."""
-    value: Any = importlib.import_module(module.removesuffix(".py").replace("/", "."))
+    value: Any = importlib.import_module(_name(module))
     for name in owner.split("."):
         value = vars(value)[name]
     while not isinstance(value, FunctionType) or hasattr(value, "__wrapped__"):
@@ -129,7 +155,12 @@ def _changes(function: ast.FunctionDef) -> Iterator[tuple[str, ast.AST, ast.AST]
 
 
 def _written(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all within it, except types and the text of messages."""
+    """Yield a node and all within it, but types, texts of messages, and what only asserts or saves
+    time: ``strict`` and ``copy=False``."""
+    if isinstance(node, ast.keyword):
+        value = node.value.value if isinstance(node.value, ast.Constant) else None
+        if node.arg == "strict" or (node.arg == "copy" and value is False):
+            return
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or isinstance(node, ast.JoinedStr):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -109,8 +109,24 @@ def test_a_value_that_is_not_known_is_refused() -> None:
         differences([math.nan], [1.0])
     with pytest.raises(ValueError, match="pairs are needed"):
         differences([1.0], [1.0, 2.0])
+    for flags in ([True], [True, False]), ([], []):
+        with pytest.raises(ValueError, match="pairs are needed"):
+            mcnemar(*flags)
     with pytest.raises(ValueError, match="at least two values, got 1"):
         signed_rank([1.0])
+    for test in signed_rank, rank_test, lambda d: equivalence_test(d, 1.0):
+        with pytest.raises(ValueError, match="a difference is NaN"):
+            test([1.0, math.nan])
+
+
+def test_infinite_values_of_either_sign_have_zero_between_them() -> None:
+    assert signed_rank([INF, INF, INF]).estimate == INF
+    found = signed_rank([-INF, -1.0, 0.0, 1.0, INF], level=0.5)
+    assert (found.estimate, found.low, found.high) == (0.0, -1.0, 1.0)
+
+
+def test_a_p_is_not_above_one_however_its_parts_are_rounded() -> None:
+    assert rank_test(-np.arange(1.0, 101.0)) == 1.0
 
 
 @given(lists, st.sampled_from([0.5, 1.0, 2.0]))
@@ -131,6 +147,34 @@ def test_newcombes_paired_interval_is_that_of_his_example() -> None:
     )
 
 
+@example((1, 0, 0, 1))
+@example((1, 1, 0, 0))
+@example((20, 12, 2, 16))
+@given(st.tuples(*[st.integers(0, 30)] * 4).filter(sum))
+def test_newcombes_paired_interval_is_made_of_wilsons_and_a_corrected_correlation(
+    cells: tuple[int, int, int, int],
+) -> None:
+    a, b, c, d = cells
+    n, ends = sum(cells), []
+    first = [True] * (a + b) + [False] * (c + d)
+    second = [True] * a + [False] * b + [True] * c + [False] * d
+    product = (a + b) * (c + d) * (a + c) * (b + d)
+    cross = a * d - b * c
+    phi = (max(cross - n / 2, 0) if cross > 0 else cross) / math.sqrt(product) if product else 0
+    one, other = (stats.binomtest(k, n).proportion_ci(method="wilson") for k in (a + b, a + c))
+    for sign, x, y in (
+        (-1, one.low - (a + b) / n, other.high - (a + c) / n),
+        (+1, one.high - (a + b) / n, other.low - (a + c) / n),
+    ):
+        # x and y have opposite signs: what is on the other side of a difference counts against it
+        ends.append((b - c) / n + sign * math.sqrt(max(x * x + 2 * phi * x * y + y * y, 0.0)))
+    found = mcnemar(first, second).difference
+    assert (found.low, found.high) == (
+        pytest.approx(ends[0], abs=1e-9),
+        pytest.approx(ends[1], abs=1e-9),
+    )
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
 def test_mcnemar_is_a_fair_coin_on_the_pairs_that_differ(pairs: list[tuple[bool, bool]]) -> None:
     found = mcnemar(*zip(*pairs, strict=True))
@@ -146,12 +190,14 @@ def test_mcnemar_is_a_fair_coin_on_the_pairs_that_differ(pairs: list[tuple[bool,
 def test_a_proportion_has_clopper_and_pearsons_interval() -> None:
     none = proportion(0, 20)
     assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 20)))
+    assert proportion(3, 20).estimate == 0.15
 
 
 def test_holm_steps_down_and_counts_missing_claims() -> None:
     p = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}
     assert holm(p) == pytest.approx({"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
     assert holm({"a": 0.01}, 12) == {"a": pytest.approx(0.12)}
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0, 1))
@@ -175,6 +221,29 @@ def test_over_seeds_and_images_the_interval_is_that_of_a_bootstrap_of_both() -> 
     assert half == pytest.approx(stats.t.ppf(0.975, seeds - 1) * np.std(means), rel=0.1)
     alone = crossed_interval(right.mean(), (crossed(right)[0], 0.0, 0.0), seeds, images)
     assert half > 1.15 * (alone.high - alone.low) / 2
+
+
+def test_variances_over_seeds_and_images_and_their_interval_by_hand() -> None:
+    right = np.array([[1, 0], [1, 1], [0, 0]])
+    assert crossed(right) == pytest.approx((1 / 4, 1 / 18, 1 / 6))
+    for variances, expected in (
+        ((0.04, 0.09, 0.01), 0.01 + 0.01 - 0.01 / 36),
+        ((0.04, 0.09, 1.0), 0.01),  # less than the seeds or the images alone is not believed
+        ((0.02, 0.18, 1.0), 0.02),
+        ((0.08, 0.09, 1.0), 0.02),
+    ):
+        found = crossed_interval(0.3, variances, 4, 9, level=0.9)
+        half = 2.3533634 * math.sqrt(expected)  # of Student's t with 3 degrees of freedom
+        assert (found.estimate, found.n) == (0.3, 4)
+        assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-6)
+
+
+def test_the_pairs_that_are_needed_by_hand() -> None:
+    scattered = [-1.0, 1.0, INF]  # (1.959964 + 1.281552)² · 2 / 0.5² · π / 3 = 88.03
+    assert pairs_needed(scattered, 0.5, 0.05) == 89
+    assert pairs_needed([1.0, INF], 0.5, 0.05) == 0
+    for alpha, least in (0.5, 2), (2**-6, 7), (0.01, 8):  # all signs alike: 2 in 2ⁿ
+        assert pairs_needed(scattered, 1e6, alpha) == least
 
 
 def test_as_many_pairs_are_asked_for_as_show_the_effect() -> None:

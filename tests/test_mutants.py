@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.equivalents import EQUIVALENT, HARMLESS
+from tests.equivalents import ELSEWHERE, EQUIVALENT, HARMLESS
 from tests.mutants import ROOT, Formula, formulas, mutants
 from tests.mutation import PACKAGE, TESTS
 from tests.slips import slips
@@ -150,6 +150,36 @@ def test_a_planted_slip_acts_wherever_the_function_was_imported() -> None:
         [sys.executable, "-c", SLIPPED], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout == "2 [0.75]\n"
+
+
+WATCHED = """
+import minigrad
+from tests.slips import watch
+
+called = []
+watch("minigrad/optim/sgd.py", called.append)
+p = minigrad.tensor([1.0], requires_grad=True)
+p.grad = minigrad.tensor([2.0])
+optimizer = minigrad.optim.SGD([p], lr=0.5)
+first = called[:]
+optimizer.step()
+print(p.tolist(), [owner for _, owner in first], [owner for _, owner in called[len(first):]])
+"""
+
+
+def test_watched_functions_do_what_they_did_and_say_that_they_are_called() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WATCHED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    first, later = ["SGD.__init__", "SGD.check"], ["SGD.change", "settings_of", "update"]
+    assert run.stdout == f"[0.0] {first} {[*later, 'one_step']}\n"
+
+
+@pytest.mark.parametrize("file", ELSEWHERE)
+def test_slips_that_act_elsewhere_exist(file: str) -> None:
+    every = [str(slip) for slip in slips(file)]
+    beginnings = [b for there in ELSEWHERE[file].values() for b in there]
+    assert [b for b in beginnings if not any(slip.startswith(b) for slip in every)] == []
 
 
 @pytest.mark.parametrize("file", HARMLESS)

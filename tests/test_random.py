@@ -675,6 +675,9 @@ def test_randint_takes_its_arguments_like_pytorch():
     assert mg.randint(0, 5, [4], generator=g).shape == (4,)
     assert mg.randint(0, 5, size=(0,), generator=g).shape == (0,)
     assert mg.randint(low=3, high=4, size=(2,), generator=g).tolist() == [3, 3]
+    assert mg.randint(1, (2,)).tolist() == mg.randint(1, size=(2,)).tolist() == [0, 0]
+    with pytest.raises(TypeError, match="randint needs a size"):
+        mg.randint(3)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from minigrad.utils.data import (
     Subset,
     TensorDataset,
     default_collate,
+    gather_scaled,
     random_split,
 )
 from tests.reference import scaled
@@ -62,6 +63,19 @@ def test_tensors_of_different_lengths_are_refused_with_their_shapes(
 ) -> None:
     with pytest.raises(ValueError, match=f"Size mismatch between tensors: {message}"):
         TensorDataset(*[mg.ones(shape) for shape in shapes])
+
+
+def test_a_data_set_may_be_one_tensor_and_is_moved_as_a_whole() -> None:
+    data = TensorDataset(mg.arange(3))
+    assert len(data) == 3
+    assert data.device == mg.device("cpu")
+    assert [t.tolist() for t in counting(2).to("cpu").tensors] == [[0, 1], [[0, 1], [10, 11]]]
+
+
+def test_bytes_are_gathered_and_divided_in_float32() -> None:
+    found = gather_scaled(np.array([[0], [255], [51]], np.uint8), np.array([2, 1]), 255)
+    assert found.dtype == np.float32
+    assert found.tolist() == [[np.float32(51) / np.float32(255)], [1.0]]
 
 
 # ------------------------------------------------------------------------- DataLoader
@@ -439,6 +453,22 @@ def test_a_state_of_another_loader_is_refused_and_nothing_is_changed(
         loader.load_state_dict([])  # type: ignore[arg-type]
 
 
+def test_what_only_one_of_two_loaders_has_is_named() -> None:
+    with_one, without = (DataLoader([1, 2], generator=g) for g in (mg.Generator(1), None))
+    with pytest.raises(ValueError, match="has none for a generator, and the state one"):
+        without.load_state_dict(with_one.state_dict())
+    with pytest.raises(ValueError, match="has one for a generator, and the state none"):
+        with_one.load_state_dict(without.state_dict())
+    with pytest.raises(TypeError, match="DataLoader's generator has to be a"):
+        DataLoader([1, 2], generator=1)  # type: ignore[arg-type]
+
+
+def test_a_sampler_that_has_a_state_takes_over_that_of_another() -> None:
+    one, other = (DataLoader(counting(9), sampler=Again(9, mg.Generator(i))) for i in range(2))
+    other.load_state_dict(one.state_dict())
+    assert numbers(other) == numbers(one)
+
+
 def test_a_data_set_without_its_methods_says_which() -> None:
     class Half(Dataset):
         pass
@@ -455,10 +485,12 @@ def test_a_data_set_without_its_methods_says_which() -> None:
 def test_a_part_has_the_chosen_examples_and_gathers_if_the_whole_does() -> None:
     part = Subset(counting(10), [7, 0, 3])
     assert len(part) == 3
+    assert part.gathers
     assert part[0][0].item() == 7
     assert part[-1][1].tolist() == [30, 31]
     assert [batch[0].tolist() for batch in DataLoader(part, 2)] == [[7, 0], [3]]
     words = Subset(Subset(["a", "b", "c", "d"], [3, 1, 0]), [2, 0])
+    assert not words.gathers
     assert list(DataLoader(words, 3)) == [["a", "d"]]
     with pytest.raises(IndexError):
         part[3]

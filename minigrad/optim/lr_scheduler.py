@@ -57,6 +57,7 @@ class LRScheduler:
                     )
         self.optimizer = optimizer
         self.base_lrs: list[float] = []
+        self._last_lr: list[float] = []
         self.last_epoch = last_epoch + 1
         self._step_count = 1  # 1 only until the first call of step()
         self._steps_before = optimizer.steps_taken
@@ -107,7 +108,6 @@ class LRScheduler:
             ValueError: it is that of another kind of schedule, or has other numbers of groups; then
                 nothing has been changed.
         """
-        self._adopt()
         vars(self).update(self._fitting(state_dict))
         self._steps_before = -1  # the steps of an earlier run are not known, nor missed
 
@@ -131,9 +131,10 @@ class LRScheduler:
         return {n: list(v) if isinstance(v, list | tuple) else v for n, v in taken.items()}
 
     def _adopt(self) -> None:
-        """Remember the first rates of groups that are new."""
+        """Remember the rates of groups that are new."""
         for group in self.optimizer.param_groups[len(self.base_lrs) :]:
             self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
+            self._last_lr.append(group["lr"])
 
     def _set(self, rates: list[float]) -> None:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
@@ -271,14 +272,14 @@ class LambdaLR(LRScheduler):
         super()._adopt()
 
     def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()  # groups that are new have functions from here on
         saved = [
             None if isinstance(f, types.FunctionType) else dict(getattr(f, "__dict__", {}))
             for f in self.lr_lambdas
         ]
-        return {**super().state_dict(), "lr_lambdas": saved}
+        return {**state, "lr_lambdas": saved}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self._adopt()
         fitting = self._fitting(state_dict)
         loaded = list(zip(self.lr_lambdas, fitting.pop("lr_lambdas"), strict=True))
         for i, (function, attributes) in enumerate(loaded):

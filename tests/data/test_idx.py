@@ -48,6 +48,9 @@ def test_a_set_of_any_size_is_read(tmp_path: Path, zipped: bool, options: Any) -
     assert x.shape == (3, 1, 4, 5)
     np.testing.assert_array_equal(x.numpy()[:, 0], IMAGES / np.float32(255))
     assert y.tolist() == [2, 0, 255]
+    moved = train.to("cpu")
+    assert (moved.train, moved.source, len(moved)) == (True, train.source, 3)
+    np.testing.assert_array_equal(moved.images, IMAGES)
 
 
 def test_fashion_mnists_own_files_are_a_set_like_any_other() -> None:
@@ -94,6 +97,7 @@ def test_without_checksums_the_files_are_refused_unless_that_is_asked_for(tmp_pa
         (gzip.compress(written(IMAGES) + bytes(1 << 20)), "corrupt"),
         (b"\x1f\x8b nonsense", "corrupt: expected a gzip stream"),
         (written(IMAGES[0]), "expected images uint8"),
+        (written(IMAGES[:, 0]), r"expected images uint8 \(3, 'height', 'width'\)"),
         (written(IMAGES[:2]), r"images uint8 \(2, 4, 5\), labels int64 \(3,\)"),
         (bytes([0, 0, 8, 3]) + b"\xff" * 12, "truncated"),
         (gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12), "truncated"),
@@ -110,6 +114,7 @@ def test_without_checksums_the_files_are_refused_unless_that_is_asked_for(tmp_pa
         "zipped, too long",
         "no gzip stream",
         "one image",
+        "rows",
         "too few images",
         "a false size",
         "zipped, a false size",

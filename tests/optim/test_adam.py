@@ -105,6 +105,18 @@ def test_a_settings_range_is_checked_and_named() -> None:
             optim.Adam([p], **options)
 
 
+def test_a_count_of_steps_is_not_rounded_to_the_parameters_dtype() -> None:
+    p = minigrad.ones(1, dtype=minigrad.float16, requires_grad=True)
+    p.grad = minigrad.ones_like(p)
+    optimizer = optim.Adam([p])
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["state"][0]["step"] = minigrad.tensor(4097.0)
+    optimizer.load_state_dict(state)
+    assert optimizer.state[p]["step"].item() == 4097
+    assert optimizer.state[p]["exp_avg"].dtype == minigrad.float16
+
+
 def test_a_state_of_another_network_is_refused_and_nothing_changes() -> None:
     small, big = (minigrad.ones(n, requires_grad=True) for n in (2, 3))
     for p in small, big:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable
@@ -233,7 +234,7 @@ class Run:
 
     def states(self) -> list[dict[str, Any]]:
         return [
-            {k: v for k, v in schedule.state_dict().items() if not k.startswith("_")}
+            {k: v for k, v in schedule.state_dict().items() if k == "_step_count" or k[0] != "_"}
             for schedule in self.schedules
         ]
 
@@ -395,6 +396,26 @@ def test_groups_that_are_added_later_are_scheduled_from_their_own_rate() -> None
     assert one_each.last_epoch == 0
 
 
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_a_state_has_the_groups_that_were_added_just_before_and_stays_as_it_is(kind: str) -> None:
+    s, one, more = mg.optim.lr_scheduler, {"params": [mg.ones(1)], "lr": 1.0}, {"lr": 8.0}
+    sgd = mg.optim.SGD([{**one}])
+    schedule = SUBJECTS[kind](s, sgd, -1)
+    sgd.add_param_group({"params": [mg.ones(1)], **more})
+    state = schedule.state_dict()
+    before = copy.deepcopy(state)
+    other = mg.optim.SGD([{**one}, {"params": [mg.ones(1)], **more}])
+    twin = SUBJECTS[kind](s, other, -1)
+    twin.load_state_dict(state)
+    assert twin.get_last_lr() == schedule.get_last_lr()
+    for of in schedule, twin:
+        of.optimizer.add_param_group({"params": [mg.ones(1)], "lr": 3.0})
+        of.optimizer.step()
+        of.step()
+    assert [g["lr"] for g in other.param_groups] == [g["lr"] for g in sgd.param_groups]
+    assert state == before
+
+
 # ------------------------------------------------------------------------- the order of the steps
 
 
@@ -402,8 +423,10 @@ def test_a_schedule_that_is_stepped_before_its_optimiser_warns_once() -> None:
     for m in mg, pytest.importorskip("torch"):
         sgd = m.optim.SGD([m.ones(1)], lr=1.0)
         schedule = m.optim.lr_scheduler.StepLR(sgd, 3)
-        with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before `optimizer.step"):
+        words = r"`lr_scheduler.step\(\)` before `optimizer.step"
+        with pytest.warns(UserWarning, match=words) as said:
             schedule.step()
+        assert m is not mg or said[0].filename == __file__
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             schedule.step()

@@ -380,6 +380,19 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(spoil: Any) ->
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
+def test_what_is_no_state_is_refused_with_what_was_expected() -> None:
+    optimizer = SGD(parameters(mg), 0.1)
+    good = optimizer.state_dict()
+    for state, words in (
+        ([good], "expected a dictionary as the state of an optimiser, got list"),
+        (["state", "param_groups"], "expected a dictionary as the state of an optimiser, got list"),
+        ({**good, "param_groups": 3}, "expected a list as 'param_groups', got int"),
+        ({**good, "state": [1]}, "expected a dictionary as 'state', got list"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            optimizer.load_state_dict(state)
+
+
 def test_a_buffer_of_another_shape_is_named_with_both_shapes() -> None:
     source, target = mg.ones(2, requires_grad=True), mg.ones(3, requires_grad=True)
     one, other = SGD([source], 0.1, 0.9), SGD([target], 0.1, 0.9)
@@ -460,6 +473,11 @@ def test_parameters_with_equal_values_are_not_taken_for_one() -> None:
     (p.sum() + 2 * q.sum()).backward()
     optimizer.step()
     assert (p.tolist(), q.tolist()) == ([0.5, 0.5], [0.0, 0.0])
+
+
+def test_an_option_of_a_subclass_that_nobody_takes_is_refused() -> None:
+    with pytest.raises(TypeError, match="no keyword arguments"):
+        type("Coloured", (SGD,), {}, colour="red")
 
 
 def test_an_optimiser_without_a_step_says_which() -> None:
