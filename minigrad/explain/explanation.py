@@ -17,7 +17,7 @@ from minigrad.explain.recording import recording
 from minigrad.explain.records import Walk
 from minigrad.explain.text import text_of
 from minigrad.explain.values import look
-from minigrad.explain.walk import reached, walk_from
+from minigrad.explain.walk import Walker, reached
 from minigrad.graph import TensorBase
 from minigrad.nn import Module
 from minigrad.random import Generator, default_generator
@@ -172,7 +172,8 @@ def explain(
     known |= {id(leaf): name for name, leaf in (names or {}).items()}
     few = len(reached(start)[0]) <= MANY
     states = [generator.get_state() for generator in (default_generator, *generators)]
-    walk = walk_from(what, g, known, lambda value: look(value, 1024 if few else 64), states)
+    walker = Walker(what, known, lambda value: look(value, 1024 if few else 64), states)
+    walk = walker.walk(g)
     return Explanation(walk, f"{root} {what.shape} {what.dtype}", seed, values)
 
 

@@ -30,31 +30,16 @@ Place = Node | TensorBase
 State = tuple[int, int, int]
 
 
-def walk_from(
-    root: TensorBase,
-    gradient: Any,
-    names: Mapping[int, str],
-    look: Callable[[Any], Seen],
-    states: Sequence[State] = (),
-) -> Walk:
-    """Go through the walk from a tensor back to its leaves, and write it down.
+class Walker:
+    """Goes through the walk from a tensor back to its leaves, and writes it down.
 
     Args:
         root: where it starts.
-        gradient: the gradient that flows in, an array.
         names: of leaves, by their id.
         look: returns what is to be shown of a value.
         states: of the generators that masks may come from.
     """
-    walker = _Walker(root, names, look, states)
-    walker.go(root.grad_fn or root, gradient)
-    numbers, ledger = range(1, len(walker.nodes) + 1), walker.ledger
-    curve = ledger.curve(reversed(numbers), numbers)
-    kept, own = ledger.total(own=False), ledger.total(own=True)
-    return Walk(walker.steps, walker.leaves, kept, own, curve)
 
-
-class _Walker:
     def __init__(
         self,
         root: TensorBase,
@@ -62,14 +47,22 @@ class _Walker:
         look: Callable[[Any], Seen],
         states: Sequence[State],
     ) -> None:
-        self._look, self._states = look, states
-        self.nodes, self._ends = reached(root.grad_fn or root)
-        self._number: dict[Node, int] = {node: i for i, node in enumerate(self.nodes, 1)}
+        self._root, self._look, self._states = root, look, states
+        self._nodes, self._ends = reached(root.grad_fn or root)
+        self._number: dict[Node, int] = {node: i for i, node in enumerate(self._nodes, 1)}
         self._name = _named(self._ends, names)
-        self.leaves = [self._leaf(leaf) for leaf in self._ends]
-        self.ledger = self._count()
-        self.steps = [self._step(node) for node in self.nodes]
-        self._find_values(root)
+        self._leaves = [self._leaf(leaf) for leaf in self._ends]
+        self._ledger = self._count()
+        self._steps = [self._step(node) for node in self._nodes]
+        self._find_values()
+
+    def walk(self, gradient: Any) -> Walk:
+        """Let a gradient, an array, flow from the root to the leaves; return what was written."""
+        self._go(gradient)
+        numbers, ledger = range(1, len(self._nodes) + 1), self._ledger
+        curve = ledger.curve(reversed(numbers), numbers)
+        kept, own = ledger.total(own=False), ledger.total(own=True)
+        return Walk(self._steps, self._leaves, kept, own, curve)
 
     def _leaf(self, leaf: TensorBase) -> Leaf:
         return Leaf(
@@ -81,7 +74,7 @@ class _Walker:
 
     def _count(self) -> Ledger:
         ledger = Ledger(leaf.array for leaf in self._ends)
-        for node in self.nodes:
+        for node in self._nodes:
             for value in (_saved(node) or {}).values():
                 for array in arrays_in(value):
                     ledger.keep(self._number[node], array)
@@ -108,7 +101,7 @@ class _Walker:
     def _read(self, number: int, name: str, saved: Mapping[str, Any] | None) -> Read:
         if saved is None:
             return Read(name, None, 0, False, [])
-        value, ledger = saved[name], self.ledger
+        value, ledger = saved[name], self._ledger
         arrays = list(arrays_in(value))
         others = {other for array in arrays for other in ledger.others(number, array)}
         own = bool(arrays) and all(map(ledger.is_own, arrays))
@@ -117,31 +110,31 @@ class _Walker:
     def _target(self, source: Place) -> int | str:
         return self._number[source] if isinstance(source, Node) else self._name[source]
 
-    def _find_values(self, root: TensorBase) -> None:
+    def _find_values(self) -> None:
         """Show the results that were not recorded where somebody keeps them."""
+        root = self._root
         known: dict[Node, Any] = {} if root.grad_fn is None else {root.grad_fn: root.array}
-        for node in self.nodes:
+        for node in self._nodes:
             saved = _saved(node) or {}
             if "y" in saved:
                 known[node] = saved["y"]
             for name, source in zip(node.op.parameters, node.sources, strict=False):
                 if isinstance(source, Node) and name in saved:
                     known[source] = saved[name]
-        for node, step in zip(self.nodes, self.steps, strict=True):
+        for node, step in zip(self._nodes, self._steps, strict=True):
             if step.value is None and node in known:
                 step.value = self._look(known[node])
 
     # ------------------------------------------------------------------ the walk itself
 
-    def go(self, start: Place, gradient: Any) -> None:
-        """Let the gradient flow from ``start`` to the leaves."""
-        grads: dict[Place, Any] = {start: gradient}
+    def _go(self, gradient: Any) -> None:
+        grads: dict[Place, Any] = {self._root.grad_fn or self._root: gradient}
         with no_grad(), np.errstate(all="ignore"), on_device_of(gradient):
-            for node, step in zip(self.nodes, self.steps, strict=True):
+            for node, step in zip(self._nodes, self._steps, strict=True):
                 self._visit(node, step, grads)
                 if step.stop:
                     return
-        for leaf, of_leaf in zip(self._ends, self.leaves, strict=True):
+        for leaf, of_leaf in zip(self._ends, self._leaves, strict=True):
             of_leaf.grad = self._look(grads[leaf])
 
     def _visit(self, node: Node, step: Step, grads: dict[Place, Any]) -> None:

@@ -270,14 +270,9 @@ class Module:
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield (dotted name, tensor) by every path: of parameters, of buffers, or of both."""
         for path, module in self._paths(prefix) if recurse else [(prefix, self)]:
-            own, buffers, names = vars(module), module._buffers, []
-            if learned is not False:
-                names += [
-                    n for n, v in own.items() if isinstance(v, Parameter) and n not in buffers
-                ]
-            if not learned:
-                names += buffers
-            for name in names:
+            own, buffers = vars(module), module._buffers
+            params = [n for n, v in own.items() if isinstance(v, Parameter) and n not in buffers]
+            for name in [*(() if learned is False else params), *(() if learned else buffers)]:
                 if own.get(name) is not None:
                     yield f"{path}.{name}" if path else name, own[name]
 
