@@ -566,7 +566,8 @@ def tensor(
     Raises:
         TypeError: the data are not numbers.
         ValueError: nested sequences of different lengths.
-        RuntimeError: a gradient is asked for integers; the device cannot be used.
+        RuntimeError: a number does not fit into an integer dtype; a gradient is asked for integers;
+            the device cannot be used.
 
     Examples:
         >>> tensor([[1, 2], [3, 4]])
@@ -586,9 +587,30 @@ def tensor(
         dtype = np.float32
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
-    array = array.astype(native(dtype or array.dtype))
+    wanted = native(dtype or array.dtype)
+    if not hasattr(data, "dtype"):
+        _check_range(array, np.dtype(np.int64) if dtype is None else wanted)
+    array = array.astype(wanted)
     result: Tensor = wrap(array if device is None else move(array, device))
     return result.requires_grad_(requires_grad)
+
+
+def _check_range(array: np.ndarray, dtype: np.dtype[Any]) -> None:
+    """Raise RuntimeError if Python's numbers do not fit into an integer dtype, as in PyTorch.
+
+    Negative integers wrap in an unsigned one.
+    """
+    if dtype.kind not in "iu" or array.dtype.kind == "b":
+        return
+    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if dtype.kind == "u" and array.dtype.kind != "f":
+        least = -most
+    fits = (array >= least) & (array <= most)  # and NaN does not
+    if not fits.all():
+        raise RuntimeError(
+            f"value cannot be converted to type {dtype} without overflow: {array[~fits][0]} is not "
+            f"within {least} and {most}; give another dtype"
+        )
 
 
 def _without_tensors(data: Any) -> Any:

@@ -1,5 +1,7 @@
 """New tensors: their values and dtypes are PyTorch's, and it is clear whose memory they are."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,27 @@ def test_what_is_no_number_is_refused_and_shown(data, shown):
     with pytest.raises(TypeError, match="expected numbers, got") as error:
         mg.tensor(data)
     assert shown in str(error.value)
+
+
+EDGES = [0, 2**7, 2**8, 2**15, 2**16, 2**31, 2**32, 2**63]
+ABOUT_EDGES = [s * (edge + by) for edge in EDGES for by in (-1, 0, 1) for s in (1, -1)]
+FRACTIONS = [0.5, 127.5, 255.5, 1e10, 2.0**31, math.inf, math.nan]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_a_number_that_does_not_fit_is_refused_where_pytorch_refuses_it(dtype):
+    torch = pytest.importorskip("torch")
+
+    def outcome(m, number):
+        try:
+            return m.tensor([number], dtype=getattr(m, dtype)).tolist()
+        except (RuntimeError, ValueError, TypeError):  # beyond 64 bits NumPy knows no number
+            return "refused"
+
+    for number in [*ABOUT_EDGES, *FRACTIONS, *(-f for f in FRACTIONS)]:
+        assert outcome(mg, number) == outcome(torch, number), number
+    with pytest.raises(RuntimeError, match="without overflow: -70000 is not within"):
+        mg.tensor([1, -70_000], dtype=mg.int16)
 
 
 def test_a_long_wrong_value_is_not_shown_whole():

@@ -65,6 +65,9 @@ class _Numbered(Module):
     def __iadd__(self, modules: Iterable[Module]) -> Self:
         return self.extend(modules)
 
+    def __add__(self, modules: Iterable[Module]) -> Self:
+        return type(self)().extend([*self, *modules])
+
     def __len__(self) -> int:
         return sum(1 for _ in self._attributes())
 

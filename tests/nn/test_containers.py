@@ -24,7 +24,7 @@ CHANGES = st.lists(
     st.one_of(
         st.tuples(st.just("append")),
         st.tuples(st.just("extend"), st.integers(0, 2)),
-        st.tuples(st.just("iadd"), st.integers(0, 2)),
+        st.tuples(st.sampled_from(["add", "iadd"]), st.integers(0, 2)),
         st.tuples(st.just("insert"), INDEX),
         st.tuples(st.just("pop"), INDEX),
         st.tuples(st.just("del"), INDEX),
@@ -56,6 +56,9 @@ def changed(m: Any, kind: str, changes: list[Any]) -> list[Any]:
                 case "iadd":
                     more = [layer() for _ in range(args[0])]
                     box += m.nn.Sequential(*more) if kind == "Sequential" else more
+                case "add":
+                    more = [layer() for _ in range(args[0])]
+                    box = box + (m.nn.Sequential(*more) if kind == "Sequential" else more)
                 case "insert":
                     counted = kind == "ModuleList"  # PyTorch's list breaks at any other index
                     box.insert(args[0] % (len(box) + 1) if counted else args[0], layer())
