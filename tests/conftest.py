@@ -35,7 +35,7 @@ import minigrad
 from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin
 from tests import selection
-from tests.failures import WrongError, told
+from tests.failures import WrongError, shortened, told
 from tests.leaks import guarded
 
 OPTIONAL = ("torch", "safetensors", "playwright", "matplotlib", "tqdm", "build")
@@ -86,11 +86,14 @@ def _leaves_everything_as_it_was(request: pytest.FixtureRequest) -> Iterator[Non
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-    """Say what is wrong with an op in its own words; make a skip a failure where a GPU has to be
-    there and a test of it is skipped."""
+    """Say of a failure what is wrong, unless --tb asks for more; make a skip a failure where a GPU
+    has to be there and a test of it is skipped."""
     report = yield
+    brief = item.config.option.tbstyle == "auto" and isinstance(item, pytest.Function)
     if call.excinfo and isinstance(call.excinfo.value, WrongError):
         report.longrepr = told(item, call.excinfo.value)
+    elif call.excinfo and report.failed and brief:
+        report.longrepr = shortened(item, call.excinfo)
     skipped = report.skipped and not hasattr(report, "wasxfail")
     if skipped and os.environ.get("MINIGRAD_REQUIRE_GPU") and item.get_closest_marker("gpu"):
         report.outcome = "failed"

@@ -1,15 +1,17 @@
-"""What is said when an op is wrong: what of it, for which input, by which formula.
+"""What is said when a test fails: what is wrong, for which input, and how to see it again.
 
 `WrongError` is raised by what compares an op with its references. Of such a failure pytest shows
-what `told` returns, in place of the lines of tests, hypothesis and NumPy that led there.
+what `told` returns: which derivative is wrong, and its formula in the table. Of any other it shows
+what `shortened` returns: the lines of this project that led there, without those of pytest,
+hypothesis and NumPy.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
-import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,38 +93,108 @@ def shown(value: Any) -> str:
 
 def raised(error: Exception) -> str:
     """Return what was raised, and in which line of the project."""
-    here = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if Path(f.filename).is_relative_to(ROOT)
-    ]
-    own = [f for f in here if "minigrad" in Path(f.filename).relative_to(ROOT).parts] or here
-    place = f"{Path(own[-1].filename).relative_to(ROOT)}:{own[-1].lineno}: {own[-1].line}"
-    return f"    it raised {type(error).__name__}: {error}\n    {place}"
+    every = lines_of(pytest.ExceptionInfo.from_exception(error))
+    own = [line for line in every if line.startswith("minigrad/")] or every
+    return f"    it raised {type(error).__name__}: {error}\n    {own[-1]}"
 
 
 def told(item: pytest.Item, error: WrongError) -> str:
-    """Return the whole message of a test's failure."""
-    case = item.callspec.id if hasattr(item, "callspec") else item.name  # type: ignore[attr-defined]
-    parts = [f"{case}: {error}"]
+    """Return the whole message of a test's failure; of a row of a table, with its name."""
+    case = item.callspec.id if getattr(item, "cls", None) else ""  # type: ignore[attr-defined]
+    parts = [f"{case}: {error}" if case else str(error)]
     if error.derivative and (found := entries(case.partition(":")[0].partition(" ")[0])):
         parts += found
-    parts += ["again", f"    {rerun(item)}"]
-    if blob := re.search(r"@reproduce_failure\(.*?\)", "\n".join(getattr(error, "__notes__", ()))):
-        parts.append(f"    elsewhere with {blob[0]} above the test")
-    return "\n".join(parts)
+    return "\n".join([*parts, *again(item, error)])
 
 
-def rerun(item: pytest.Item) -> str:
-    """Return the command that runs one test again."""
-    profile = item.config.getoption("--hypothesis-profile")
-    return " ".join(
-        [
-            "python -m pytest",
-            *([f"--hypothesis-profile={profile}"] if profile else []),
-            f"'{item.nodeid}'",
-        ]
-    )
+def again(item: pytest.Item, error: BaseException, *options: str) -> list[str]:
+    """Return how a failure is seen again."""
+    if profile := item.config.getoption("--hypothesis-profile"):
+        options = (f"--hypothesis-profile={profile}", *options)
+    lines = ["again", f"    {' '.join(['python -m pytest', *options])} '{item.nodeid}'"]
+    if blob := re.search(r"@reproduce_failure\(.*?\)", "\n".join(notes(error))):
+        lines.append(f"    elsewhere with {blob[0]} above the test")
+    return lines
+
+
+def notes(error: BaseException) -> list[str]:
+    """Return the lines that were added to an exception, such as hypothesis's."""
+    return "\n".join(getattr(error, "__notes__", ())).split("\n")
+
+
+# ------------------------------------------------------------------------- what is no op
+
+#: lines that hypothesis adds to an example, and that say nothing of it
+NOISE = re.compile(
+    r"You can reproduce this|(Falsifying|Failing) |\s*(self=<.*|data=data\(\.\.\.\),|\))?$"
+)
+#: of an object, whole or cut
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|(?<=\.\.\.)[0-9a-fx]{4,}(?=>)")
+WIDTH, FRAMES, LIMIT = 120, 5, 60  # of a line; lines that led there; lines in all
+
+
+def shortened(item: pytest.Item, failure: pytest.ExceptionInfo[BaseException]) -> str:
+    """Return what a failure is about, and the lines of this project that led there."""
+    error = failure.value
+    kind = "" if isinstance(error, AssertionError | pytest.fail.Exception) else type(error).__name__
+    message = f"{kind}: {error}".removeprefix(": ").strip("\n")
+    if cause := error.__cause__:
+        message += f"\nbecause of {type(cause).__name__}: {cause}"
+    parts = message.split("\n")
+    if values := given(error):
+        found = any("Falsifying " in note or "Failing test case" in note for note in notes(error))
+        parts += [f"with{', the smallest that was found' * found}", *(f"    {v}" for v in values)]
+    if len(parts) > LIMIT and item.config.get_verbosity() < 2:
+        parts[LIMIT:] = [f"... {len(parts) - LIMIT} more lines, which -vv shows"]
+    if getattr(error, "pytrace", True) and (lines := way(failure, item.config.rootpath)):
+        parts += ["at", *(f"    {line}" for line in lines)]
+    parts += again(item, error, f"--seed={item.config.option.seed}")
+    return ADDRESS.sub("", "\n".join(parts))
+
+
+def way(failure: pytest.ExceptionInfo[BaseException], root: Path) -> list[str]:
+    """Return the way to an exception: the first of this project's lines, and the last ones."""
+    lines = lines_of(failure, root)
+    if len(lines) > 1 and re.search(r"\.py:\d+: raise ", lines[-1]):
+        lines.pop()  # the exception itself is shown
+    lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in lines]
+    return lines if len(lines) <= FRAMES else [lines[0], "...", *lines[2 - FRAMES :]]
+
+
+@contextlib.contextmanager
+def noting(**values: Any) -> Iterator[None]:
+    """Say of a failure of which values it is: for loops, that are one test."""
+    try:
+        yield
+    except Exception as error:
+        for name, value in values.items():
+            error.add_note(f"{name} = {shown(value)}")
+        raise
+
+
+def given(error: BaseException) -> list[str]:
+    """Return what a failure was given: what `noting` says, and hypothesis's example."""
+    lines = notes(error)
+    if any(line.startswith("state = ") for line in lines):
+        return []  # steps of a machine: the test tells them better
+    return [re.sub(r"^Draw [^:]*: ", "", x.strip()) for x in lines if not NOISE.match(x)]
+
+
+def lines_of(failure: pytest.ExceptionInfo[BaseException], root: Path = ROOT) -> list[str]:
+    """Return the statements below a folder that led to an exception, and where they stand."""
+    lines: list[str] = []
+    for entry in failure.traceback:
+        path, statement = Path(entry.path), " ".join(str(entry.statement).split())
+        here = path.is_relative_to(root) and "site-packages" not in path.parts
+        if not here or entry.ishidden(failure) or statement.startswith("@"):
+            continue
+        line = f"{path.relative_to(root)}:{entry.lineno + 1}: {statement}"
+        if line not in lines[-1:]:
+            lines.append(line)
+    return lines
+
+
+# ------------------------------------------------------------------------- the table
 
 
 def entries(op: str) -> list[str]:

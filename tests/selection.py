@@ -7,15 +7,20 @@ are tested first and derivatives next, so that ``-x`` shows a wrong one before w
 
 from __future__ import annotations
 
+import functools
+import linecache
 import time
 from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import pytest
 
+import minigrad
 from tests.mutants import ROOT
 
 QUICK = ("ops", "nn", "optim", "identities", "testing/test_laws.py")
@@ -23,11 +28,15 @@ STAND_INS = ("gpu", "kernels", "cupy_on_cpu", "test_fake_cupy.py")
 PLAYED_GPU = "tests.cupy_on_cpu.plugin"
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 BEGAN = pytest.StashKey[float]()
+WIDTH = 40  # of a value in a test's name
 TIMES = "minigrad/seconds"  # in pytest's cache: by command, how long it took
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT], config.stash[BEGAN] = Counter(), time.monotonic()
+    if getattr(config.option, "dist", "no") == "load" and "--dist" not in _command(config):
+        # each process takes one part of the list, so that only one makes what a module makes once
+        config.option.dist = "worksteal"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -47,31 +56,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
-def _lies_in(path: Path, places: Sequence[str]) -> bool:
+@functools.cache
+def _lies_in(path: Path, places: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(ROOT / "tests" / place) for place in places)
 
 
 def _rank(item: pytest.Item) -> int:
     """Values come before derivatives, and these before what follows from them."""
     first = ("test_value", "test_derivatives")
-    in_ops = _lies_in(item.path, ["ops"])
+    in_ops = _lies_in(item.path, ("ops",))
     return next((i for i, name in enumerate(first) if in_ops and item.name.startswith(name)), 2)
 
 
 def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
     """Return what a value is called in a test's name, in words: ``dim=0``, ``shape=(2, 3)``."""
+    if isinstance(val, str):
+        return _short(val) if len(val) > WIDTH else None
     if isinstance(val, FunctionType) and val.__name__ == "<lambda>":
-        return " ".join(val.__code__.co_names) or None
+        return _short(_body(val) or " ".join(val.__code__.co_names)) or argname
     if isinstance(val, dict) and all(isinstance(key, str) for key in val):
         return _short(", ".join(f"{key}={value}" for key, value in val.items()) or "plain")
-    plain = val is None or isinstance(val, bool | int | float | tuple | list)
-    return _short(f"{argname}={val}") if plain else None
+    if hasattr(val, "__name__") or isinstance(val, bytes | Enum):
+        return None  # pytest's own is a name
+    if isinstance(val, minigrad.Tensor | np.ndarray):
+        return f"{argname} of {val.dtype}, {tuple(val.shape)}"
+    if isinstance(val, set | frozenset):
+        val = sorted(val, key=repr)  # in every process the same
+    text = str(val) if isinstance(val, np.dtype) else repr(val)
+    if type(val) is float and len(text) > 12:
+        text = f"{val:.6g}"
+    return _short(f"{argname}={type(val).__name__ if ' at 0x' in text else text}")
 
 
-def _short(text: str) -> str | None:
-    """Return a text that can stand in a name, whatever the terminal; None if it cannot."""
-    legible = len(text) <= 40 and text.isascii() and text.isprintable()
-    return text if legible and " at 0x" not in text else None
+def _body(function: FunctionType) -> str:
+    """Return what a lambda returns, as it is written; "" if it does not stand on one line."""
+    code = function.__code__
+    places = [p for p in code.co_positions() if p[0] and p[3]]  # of its instructions, if any
+    lines = {line for place in places for line in place[:2]}
+    if len(lines) != 1:
+        return ""
+    text = linecache.getline(code.co_filename, lines.pop() or 0).encode()
+    return text[min(p[2] or 0 for p in places) : max(p[3] or 0 for p in places)].decode()
+
+
+def _short(text: str) -> str:
+    """Return a text that can stand in a name, whatever the terminal, and not all of a long one."""
+    text = "".join(c if c.isascii() and c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 
 
 # ------------------------------------------------------------------------- what is left out

@@ -108,9 +108,14 @@ def torch_call(op: str, *args: Any, **options: Any) -> Any:
         y = getattr(args[0], op)(*args[1:], **options)
     else:
         y = getattr(torch, op)(*args, **options)
-    if not torch.is_grad_enabled() and torch.is_tensor(y) and y.is_leaf and y._is_view():
-        return y.detach()  # a view that was not recorded says that it requires grad
+    if not torch.is_grad_enabled():
+        return tuple(map(_unrecorded, y)) if type(y) is tuple else _unrecorded(y)
     return y
+
+
+def _unrecorded(y: Any) -> Any:
+    """Return a result that was not recorded; of a view, PyTorch says that it requires grad."""
+    return y.detach() if torch.is_tensor(y) and y.is_leaf and y._is_view() else y
 
 
 def _with_tensors(value: Any) -> Any:

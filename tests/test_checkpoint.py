@@ -23,9 +23,9 @@ from minigrad.checkpoint import Checkpoint
 from minigrad.nn import functional as F
 from minigrad.training import History, Interrupted, Running, fit
 from minigrad.utils.data import DataLoader, TensorDataset
+from tests.processes import ROOT, environment
 
 BATCHES, EPOCHS = 5, 3  # of 16 examples, the last of 6
-ROOT = Path(mg.__file__).parents[1]
 
 
 class PowerError(Exception):
@@ -675,7 +675,7 @@ def test_a_checkpoint_says_what_its_bits_depend_on_and_going_on_elsewhere_warns(
 def test_the_threads_that_products_are_divided_among_are_asked_for(threads: int) -> None:
     run = subprocess.run(
         [sys.executable, "-c", "from minigrad.determinism import *; print(blas_threads())"],
-        env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)},
+        env=environment(OPENBLAS_NUM_THREADS=str(threads)),
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     if "OpenBLAS" in run.stdout or determinism.blas_threads()[1] == "library":

@@ -28,6 +28,7 @@ from examples import (
 from minigrad.checkpoint import Checkpoint
 from minigrad.determinism import surroundings
 from minigrad.device import cuda_status
+from tests.processes import environment
 
 ROOT = SAMPLE_DIR.parent.parent
 SMALL = ["--quick", "--quiet", "--train-size", "500", "--test-size", "200", "--epochs", "2"]
@@ -37,11 +38,11 @@ COLUMNS = ["arm", "epoch", "train_loss", "train_acc", "train_acc_eval", "test_lo
 
 def run(program: str, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run a program as a reader would, in a process of its own without a network."""
-    environment = {**os.environ, "MINIGRAD_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    environment.pop("MINIGRAD_DATA", None)
+    variables = environment(MINIGRAD_OFFLINE="1")
+    variables.pop("MINIGRAD_DATA", None)
     return subprocess.run(
         [sys.executable, "-m", f"examples.{program}", *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, env=variables, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.leaks import GLOBALS
+from tests.processes import environment
 
 ROOT = Path(__file__).parents[1]
 PREAMBLE = """
@@ -42,26 +43,10 @@ def suite(folder: Path, code: str, *options: str) -> tuple[int, str]:
     (folder / "test_inner.py").write_text(PREAMBLE + code)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-ptests.conftest", "-pno:cacheprovider", *options],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        cwd=folder, env=environment(COLUMNS="200"),
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return run.returncode, run.stdout
-
-
-def test_every_leak_fails_the_test_that_leaks_and_is_mended_for_the_next(tmp_path: Path) -> None:
-    assert LEAKS.keys() == GLOBALS.keys()
-    there = [what for what in LEAKS if "PyTorch" not in what or find_spec("torch")]
-    code = "def torch():\n    import torch\n    return torch\n"
-    code += "from tests.leaks import GLOBALS\nBEFORE = {k: g.read() for k, g in GLOBALS.items()}\n"
-    for i, what in enumerate(there):
-        code += f"def test_{i}():\n    {LEAKS[what]}\n"
-        code += f"def test_after_{i}():\n    what = {what!r}\n"
-        code += "    assert 'seed' in what or GLOBALS[what].read() == BEFORE[what]\n"
-    status, out = suite(tmp_path, code, "-q")
-    assert status == pytest.ExitCode.TESTS_FAILED
-    for i, what in enumerate(there):
-        assert f"test_inner.py::test_{i} leaks\n    {what}: was " in out
-    assert f"{2 * len(there)} passed, {len(there)} errors" in out
 
 
 FILTERS = """
@@ -71,13 +56,6 @@ def test_filters_are_changed():
 def test_filters_are_as_ever():
     warnings.warn("harmless")
 """
-
-
-def test_filters_of_warnings_end_with_the_test(tmp_path: Path) -> None:
-    status, out = suite(tmp_path, FILTERS)
-    assert status == pytest.ExitCode.OK, out
-
-
 INNOCENT = """
 def test_drawing():
     minigrad.rand(3)
@@ -105,9 +83,23 @@ def test_a_mark():
 """
 
 
-def test_drawing_and_giving_back_is_no_leak(tmp_path: Path) -> None:
-    status, out = suite(tmp_path, INNOCENT)
-    assert status == pytest.ExitCode.OK, out
+def test_every_leak_fails_the_test_that_leaks_and_is_mended_for_the_next(tmp_path: Path) -> None:
+    """Drawing, giving back and filters of warnings are no leaks: these tests pass beside them."""
+    assert LEAKS.keys() == GLOBALS.keys()
+    there = [what for what in LEAKS if "PyTorch" not in what or find_spec("torch")]
+    code = FILTERS + INNOCENT + "def torch():\n    import torch\n    return torch\n"
+    code += "from tests.leaks import GLOBALS\nBEFORE = {k: g.read() for k, g in GLOBALS.items()}\n"
+    for i, what in enumerate(there):
+        code += f"def test_{i}():\n    {LEAKS[what]}\n"
+        code += f"def test_after_{i}():\n    what = {what!r}\n"
+        code += "    assert 'seed' in what or GLOBALS[what].read() == BEFORE[what]\n"
+    status, out = suite(tmp_path, code, "-q")
+    assert status == pytest.ExitCode.TESTS_FAILED
+    for i, what in enumerate(there):
+        assert f"test_inner.py::test_{i} leaks\n    {what}: was " in out
+    others = (FILTERS + INNOCENT).count("def test_")
+    counts = rf"{2 * len(there) + others} passed, (\d+ warnings?, )?{len(there)} errors"
+    assert re.search(counts, out)
 
 
 DRAWS = """
@@ -134,6 +126,7 @@ def test_a_test_draws_the_same_with_the_same_seed_also_alone_and_else_differentl
 
 
 PROPERTY = """
+from tests.failures import noting
 from tests.reference import scaled
 
 def test_scale():
@@ -142,7 +135,18 @@ def test_scale():
 @settings(max_examples=20)
 @given(st.integers())
 def test_property(n):
-    assert n != n
+    assert n < 5
+
+def check(a, b):
+    np.testing.assert_allclose(a, b)
+
+def test_arrays():
+    for size in 1, 2, 3:
+        with noting(size=size):
+            check(np.arange(size), np.zeros(size))
+
+def test_functions():
+    assert [check] == []
 """
 
 
@@ -159,33 +163,25 @@ def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
     assert "is repeated by --seed=5\n" in out
     assert f"scale {scale}\n" in out
     assert "@reproduce_failure(" in out
+    for said in (
+        "assert 5 < 5\nwith, the smallest that was found\n    n=5,\nat\n    test_inner.py:",
+        ": assert n < 5\nagain\n    python -m pytest ",
+        "with\n    size = 2\nat\n    test_inner.py:",
+        ": check(np.arange(size), np.zeros(size))\n    test_inner.py:",
+        "assert [<function ch...>] == []\n",
+        "one more item: <function check>\n",
+    ):
+        assert said in out
+    assert "site-packages" not in out
 
 
 ABSENT = """
 def test_that_needs_a_package():
-    pytest.importorskip("{package}")
+    pytest.importorskip("tqdm")
 
 def test_that_says_what_it_needs():
     pytest.skip("needs a GPU")
-
-def test_that_needs_nothing():
-    pass
 """
-
-
-def test_the_report_says_what_was_missing_and_how_many_tests_were_skipped_for_it(
-    tmp_path: Path,
-) -> None:
-    package = "tqdm"
-    status, out = suite(tmp_path, ABSENT.format(package=package), f"--without={package}")
-    assert status == pytest.ExitCode.OK
-    assert f"{package} absent" in out
-    assert "tests skipped: 2\n" in out
-    assert f"1 needs {package}\n" in out
-    assert "1 needs a GPU\n" in out
-    assert "1 passed, 2 skipped" in out
-
-
 SKIPS = """
 @pytest.mark.gpu
 def test_on_a_gpu():
@@ -194,19 +190,6 @@ def test_on_a_gpu():
 def test_elsewhere():
     pytest.skip("a tool is missing")
 """
-
-
-def test_where_a_gpu_is_required_its_tests_cannot_be_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert suite(tmp_path, SKIPS)[0] == pytest.ExitCode.OK
-    monkeypatch.setenv("MINIGRAD_REQUIRE_GPU", "1")
-    status, out = suite(tmp_path, SKIPS)
-    assert status == pytest.ExitCode.TESTS_FAILED
-    assert "MINIGRAD_REQUIRE_GPU is set, but: Skipped: a tool is missing" in out
-    assert "1 failed, 1 skipped" in out
-
-
 CHARGES = """
 from minigrad.testing.statistics import assert_binomial
 
@@ -216,17 +199,34 @@ def test_a_coin():
 """
 
 
-@pytest.mark.parametrize(
-    ("alphas", "total", "status"),
-    [
-        ("1e-7, 2e-7", "3e-07", pytest.ExitCode.OK),
-        ("9e-7, 2e-7", "1.1e-06", pytest.ExitCode.TESTS_FAILED),
-    ],
-)
-def test_a_run_fails_whose_tests_may_raise_too_many_false_alarms(
-    alphas: str, total: str, status: pytest.ExitCode, tmp_path: Path
+def test_the_report_says_what_was_skipped_and_why_and_what_chance_may_have_failed(
+    tmp_path: Path,
 ) -> None:
-    code, out = suite(tmp_path, CHARGES.format(alphas=alphas))
-    assert f"a false alarm has at most the probability {total}, 1e-06 allowed" in out
-    assert code == status
-    assert (f"{total}  a coin" in out) == bool(status)
+    code = ABSENT + SKIPS + CHARGES.format(alphas="1e-7, 2e-7")
+    status, out = suite(tmp_path, code, "--without=tqdm")
+    assert status == pytest.ExitCode.OK
+    assert "tqdm absent" in out
+    assert "tests skipped: 4\n" in out
+    for line in "1 needs tqdm", "1 needs a GPU", "2 a tool is missing":
+        assert f"{line}\n" in out
+    assert "1 passed, 4 skipped" in out
+    assert "a false alarm has at most the probability 3e-07, 1e-06 allowed" in out
+    assert "a coin" not in out
+
+
+def test_where_a_gpu_is_required_its_tests_cannot_be_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIGRAD_REQUIRE_GPU", "1")
+    status, out = suite(tmp_path, SKIPS)
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "MINIGRAD_REQUIRE_GPU is set, but: Skipped: a tool is missing" in out
+    assert "1 failed, 1 skipped" in out
+
+
+def test_a_run_fails_whose_tests_may_raise_too_many_false_alarms(tmp_path: Path) -> None:
+    status, out = suite(tmp_path, CHARGES.format(alphas="9e-7, 2e-7"))
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "a false alarm has at most the probability 1.1e-06, 1e-06 allowed" in out
+    assert "1.1e-06  a coin" in out
+    assert "1 passed" in out

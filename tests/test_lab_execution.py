@@ -25,6 +25,7 @@ from examples.lab.frame import Run, Scale
 from examples.lab.progress import Progress, estimate
 from examples.lab.training import TRAIN
 from tests.lab_runs import count, die_once, fail, no_room, slowly
+from tests.processes import environment
 
 HERE = "tests.lab_runs"
 ROOT = Path(__file__).parents[1]
@@ -277,9 +278,8 @@ def laboratory(journal: Path, number: int = 30, seconds: float = 0.3) -> subproc
     script.write_text(
         LABORATORY.format(journal=str(journal), folder=folder, number=number, seconds=seconds)
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     return subprocess.Popen(
-        [sys.executable, str(script)], env=environment, text=True, start_new_session=True,
+        [sys.executable, str(script)], env=environment(), text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -451,13 +451,18 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_results(
     tmp_path: Path, journal: Path
 ) -> None:
     distributed = pytest.importorskip("distributed")
-    wanted = runs(slowly, 4, journal)
+    wanted = runs(slowly, 4, journal, seconds=0.5)
     killed: list[int] = []  # the run that dies
 
+    def unfinished() -> list[tuple[int, int]]:
+        """Return what was begun and is not stored: under way, or kept by its worker alone."""
+        left = {r.settings["n"] for r in wanted if storage.stored(r, tmp_path) is None}
+        return [(n, pid) for n, pid in begun(journal) if n in left]
+
     def kill_one(done: int, whole: int, run: Run | None) -> None:
-        if done == 1 and not killed:  # others are under way: one of their workers dies
-            here = {r.settings["n"] for r in wanted if storage.stored(r, tmp_path) is None}
-            n, pid = next((n, pid) for n, pid in begun(journal) if n in here)
+        if done == 1 and not killed:
+            wait_until(lambda: bool(unfinished()))  # which worker takes it, and when, is Dask's
+            n, pid = unfinished()[0]
             killed.append(n)
             os.kill(pid, signal.SIGKILL)
 

@@ -388,7 +388,9 @@ def test_all_that_is_published_is_recomputed_from_the_table_alone(
     assert "wrote" in capsys.readouterr().out
 
 
-def test_publishing_again_keeps_what_was_written_by_hand(rows: list[Row], repository: Path) -> None:
+def test_publishing_again_keeps_what_was_written_by_hand(
+    rows: list[Row], repository: Path, no_pictures: None
+) -> None:
     publish.publish(rows, repository)
     path, start = repository / publish.DOCUMENT, publish.BY_HAND[0]
     text = path.read_text(encoding="utf-8")

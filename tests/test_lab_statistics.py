@@ -28,6 +28,7 @@ from examples.lab.statistics import (
     signed_rank,
 )
 from minigrad.testing.statistics import assert_binomial
+from tests.reference import scaled
 
 INF = math.inf
 halves = st.integers(-6, 6).map(lambda n: n / 2)  # many ties and zeros
@@ -57,7 +58,7 @@ def test_without_ties_the_rank_test_is_scipys_exact_one(sizes: list[int], data: 
 
 
 @given(st.lists(st.floats(-100, 100), min_size=6, max_size=12, unique=True))
-@settings(max_examples=50)
+@settings(max_examples=scaled(50))
 def test_the_interval_holds_the_shifts_that_the_exact_test_does_not_reject(
     values: list[float],
 ) -> None:

@@ -442,7 +442,7 @@ def test_strangers_are_doubted_by_each_measure(monkeypatch: Any) -> None:
 def test_a_run_on_a_gpus_stand_in_learns_and_measures_what_the_host_does(
     recipe: dict[str, Any], few: None
 ) -> None:
-    short = {**SHORT, "size": 100, "probes": PROBES, **recipe}
+    short = {**SHORT, "size": 100, "hiddens": [16, 16], "probes": PROBES, **recipe}
     here = train(0, **short)
     with fake_cupy.installed(Definitions):
         there = train(0, device="cuda", **short)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import re
 from pathlib import Path
 
@@ -33,9 +32,3 @@ def test_no_name_that_the_page_says_is_missing_is_listed() -> None:
     )
     assert {"BatchNorm1d", "Embedding", "GELU", "BCELoss"} <= missing
     assert missing.isdisjoint(names.names_of("nn", torch))
-
-
-def test_the_examples_on_the_page_for_users_of_pytorch_run() -> None:
-    failures, examples = doctest.testfile(str(DOCS / "from_pytorch.md"), module_relative=False)
-    assert examples > 15
-    assert failures == 0

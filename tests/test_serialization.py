@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import nn, safetensors_format
 from minigrad.utils.files import replacing
+from tests.processes import environment
 from tests.reference import scaled
 
 examples = settings(max_examples=scaled(60))
@@ -863,12 +864,9 @@ for _ in range(20):
 
 
 def test_processes_that_save_to_one_path_leave_one_whole_file(tmp_path: Path) -> None:
-    path, environment = (
-        tmp_path / "w",
-        {**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
-    )
+    path = tmp_path / "w"
     savers = [
-        subprocess.Popen([sys.executable, "-c", SAVER, str(path), str(i)], env=environment)
+        subprocess.Popen([sys.executable, "-c", SAVER, str(path), str(i)], env=environment())
         for i in range(3)
     ]
     assert [saver.wait(120) for saver in savers] == [0, 0, 0]
@@ -894,8 +892,7 @@ def test_the_next_save_removes_what_a_killed_writer_left_and_nothing_else(tmp_pa
     def writer() -> tuple[Any, Path]:
         run = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
+            stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment(),
         )  # fmt: skip
         return run, tmp_path / run.stdout.readline().strip()
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, environment
+
 #: the launcher of MPICH's wheel lies beside the interpreter
 MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -44,9 +45,8 @@ def start(ranks: int, *program: str, **options: Any) -> subprocess.Popen[str]:
     """Start ``python *program`` on so many ranks; skip the test where that cannot be done."""
     if reason := missing():
         pytest.skip(reason)
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command(ranks, *program), cwd=ROOT, env=environment,
+        command(ranks, *program), cwd=ROOT, env=environment(**ONE_THREAD),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
     )  # fmt: skip
 

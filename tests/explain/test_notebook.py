@@ -14,8 +14,7 @@ from minigrad import nn
 from minigrad.explain import explain
 from minigrad.explain.__main__ import example, main
 from minigrad.explain.notebook import node_html, tensor_html
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import environment
 
 
 def test_after_loading_the_extension_ipython_shows_tensors_and_nodes() -> None:
@@ -80,7 +79,7 @@ def test_the_command_explains_a_function_of_ones_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "minigrad.explain", "mine:loss", "--values"]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env=environment(PATH=""),
     )  # fmt: skip
     assert "made at mine.py:4  return (w * w).sum()" in done.stdout
     assert "gradient = [2. 4.]" in done.stdout

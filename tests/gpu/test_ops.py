@@ -31,6 +31,7 @@ from tests.reference import (
     assert_subgradients,
     assert_truth,
     drawn,
+    scaled,
     with_cotangent,
 )
 
@@ -41,7 +42,7 @@ MODULES = (
 FRAMEWORKS = (DEVICE_FRAMEWORK, HOST_FRAMEWORK)
 examples = settings(
     deadline=None,
-    max_examples=5,
+    max_examples=scaled(5),
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
 )
 

@@ -701,21 +701,18 @@ BAD_ENTRIES: dict[str, Any] = {
 ENTRIES = list(tree(mg).state_dict())
 
 
-@pytest.mark.parametrize("position", range(len(ENTRIES)), ids=ENTRIES)
 @pytest.mark.parametrize("kind", BAD_ENTRIES)
 @pytest.mark.parametrize("strict", [True, False])
-def test_one_bad_entry_anywhere_is_named_and_nothing_is_changed(
-    kind: str, position: int, strict: bool
-) -> None:
-    net = tree(mg)
+def test_one_bad_entry_anywhere_is_named_and_nothing_is_changed(kind: str, strict: bool) -> None:
+    net, bad = tree(mg), BAD_ENTRIES[kind]
     before = snapshot(net)
-    state: dict[str, Any] = {name: t.clone() + 1 for name, t in net.state_dict().items()}
-    name, bad = ENTRIES[position], BAD_ENTRIES[kind]
-    state[name] = bad(state[name]) if callable(bad) else bad
-    with pytest.raises(RuntimeError, match=rf"loading state_dict for Net:\n\t.*{name}") as raised:
-        net.load_state_dict(state, strict)
-    assert str(raised.value).count("\n\t") == 1
-    assert snapshot(net) == before
+    for name in ENTRIES:
+        state: dict[str, Any] = {name: t.clone() + 1 for name, t in net.state_dict().items()}
+        state[name] = bad(state[name]) if callable(bad) else bad
+        with pytest.raises(RuntimeError, match=rf"state_dict for Net:\n\t.*{name}") as raised:
+            net.load_state_dict(state, strict)
+        assert str(raised.value).count("\n\t") == 1
+        assert snapshot(net) == before, name
 
 
 @pytest.mark.parametrize("position", range(len(ENTRIES)), ids=ENTRIES)

@@ -17,7 +17,6 @@ from tests.reference import (
     Case,
     Example,
     OpProperties,
-    assert_derivative_is_numerical,
     assert_derivative_is_pytorchs,
     assert_same,
     pytorch,
@@ -278,12 +277,6 @@ def test_an_index_means_what_it_means_in_pytorch(indexing: Example) -> None:
     assert_same(to_array(indexing.value(MINIGRAD)), to_array(indexing.value(pytorch())), rtol=0)
     assert_derivative_is_pytorchs(indexing, order=1)
     assert_derivative_is_pytorchs(indexing, order=2)
-
-
-@pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
-def test_derivative_of_an_index_matches_finite_differences(indexing: Example) -> None:
-    assert_derivative_is_numerical(indexing, order=1)
-    assert_derivative_is_numerical(indexing, order=2)
 
 
 SQUARE = np.arange(27.0).reshape(3, 3, 3)

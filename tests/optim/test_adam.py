@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import minigrad
 from minigrad import nn, optim
-from tests.reference import pytorch, scaled
+from tests.failures import compare
+from tests.reference import PYTORCH, pytorch, scaled
 
 SETTINGS = st.fixed_dictionaries(
     {},
@@ -55,16 +56,14 @@ def test_fifty_steps_are_pytorchs_with_any_options(name: str, options: dict[str,
     for dtype, rtol in [("float64", 1e-10), ("float32", 1e-3)][: 1 if rough else 2]:
         ours, optimizer = trained(minigrad, name, dtype, options)
         theirs, reference = trained(pytorch().module, name, dtype, options)
-        for a, b in zip(values(ours), values(theirs), strict=True):
-            assert a.dtype == b.dtype
-            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
-        for p, q in zip(ours, theirs, strict=True):
+        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
             state, other = optimizer.state[p], reference.state[q]
             assert state.keys() == other.keys()
-            for key in state:
-                np.testing.assert_allclose(
-                    state[key].numpy(), other[key].numpy(), rtol=rtol, atol=rtol
-                )
+            pairs = {"parameter": (p.detach(), q.detach())}
+            pairs |= {key: (state[key], other[key]) for key in state}
+            for what, (a, b) in pairs.items():
+                what = f"{name}: {what} {i} after 50 steps in {dtype}"
+                compare(a.numpy(), b.numpy(), rtol, rtol, what, PYTORCH, options, derivative=False)
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,8 +13,8 @@ from minigrad.testing import any_shape_and_p_of, laws_of
 from minigrad.testing.laws import LAWS
 from minigrad.testing.noise import GAUSSIAN
 from minigrad.testing.subjects import UsageError
+from tests.processes import environment
 
-ROOT = Path(__file__).parents[2]
 MINE = """
 import minigrad
 from minigrad.nn import functional as F
@@ -45,7 +44,7 @@ def run(folder: Path, tests: str, *options: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--strict-markers", *plugin,
          *options],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        cwd=folder, env=environment(COLUMNS="200"),
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -71,10 +70,12 @@ def test_two_lines_are_a_test_for_each_law_and_those_that_do_not_apply_are_skipp
 
 def test_a_law_is_chosen_by_its_name_and_a_tier_by_its_mark(tmp_path: Path) -> None:
     tests = "test_right = laws_of(right, quick=True)\n"
-    assert "1 passed" in run(tmp_path, tests, "-k", "rate")[1]
+    tests += "test_some = laws_of(right, only=['rate', 'units'], skip=['units'], quick=True)\n"
+    _, out = run(tmp_path, tests, "-v", "-k", "rate or some")
+    assert "2 passed" in out
+    assert "test_right[rate]" in out
+    assert "test_some[rate]" in out
     assert "2 passed" in run(tmp_path, tests, "-m", "contract")[1]
-    tests = "test_right = laws_of(right, only=['rate', 'units'], skip=['units'])\n"
-    assert "1 passed" in run(tmp_path, tests)[1]
 
 
 def test_a_bug_fails_its_laws_and_shows_no_line_of_minigrads_files(tmp_path: Path) -> None:
@@ -88,16 +89,13 @@ def test_a_bug_fails_its_laws_and_shows_no_line_of_minigrads_files(tmp_path: Pat
 
 def test_an_edge_is_an_expected_failure_unless_all_is_strict(tmp_path: Path) -> None:
     tests = "test_lenient = laws_of(lenient, only=['bad_p'])\n"
-    status, out = run(tmp_path, tests, "-rx")
-    assert status == 0
-    assert "1 xfailed" in out
+    tests += "test_strict = laws_of(lenient, only=['bad_p'], strict=True)\n"
+    tests += "test_exempt = laws_of(lenient, only=['bad_p'], strict=True, exempt={'bad_p': 'so'})\n"
+    status, out = run(tmp_path, tests, "-v", "-rx")
+    assert status == pytest.ExitCode.TESTS_FAILED
+    for test, outcome in (("lenient", "XFAIL"), ("strict", "FAILED"), ("exempt", "XFAIL")):
+        assert f"test_{test}[bad_p] {outcome}" in out
     assert "edge: What is no probability is refused" in out
-    tests = "test_lenient = laws_of(lenient, only=['bad_p'], strict=True)\n"
-    assert run(tmp_path, tests)[0] == pytest.ExitCode.TESTS_FAILED
-    exempt = (
-        "test_lenient = laws_of(lenient, only=['bad_p'], strict=True, exempt={'bad_p': 'so'})\n"
-    )
-    assert "1 xfailed" in run(tmp_path, exempt)[1]
 
 
 @pytest.mark.skipif(find_spec("xdist") is None, reason="needs xdist")
