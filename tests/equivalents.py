@@ -84,6 +84,16 @@ HARMLESS = {
             "return summed.astype(like.dtype)",
         ),
     },
+    "minigrad/nn/module.py": {
+        "the names of what lies deeper have dots in them": (
+            "Module._get_tensor: for found, tensor in "
+            "module._tensors(recurse=False, learned=learned): → for found, tensor in "
+            "module._tensors(recurse=True, learned=learned):",
+        ),
+        "a tensor that is moved to no device stays where it is": (
+            "Module.to: moved = t if device is None else t.to(device) → moved = t.to(device)",
+        ),
+    },
     "minigrad/optim/optimizer.py": {
         "a schedule asks only whether the count is another": (
             "_counted: self.steps_taken += 1 → self.steps_taken += 2",
@@ -146,6 +156,9 @@ HARMLESS = {
 #: how slips begin that act elsewhere only, where other tests are to notice them: by file and place
 ELSEWHERE = {
     "minigrad/autograd.py": {"on a GPU": ("_walk: use_device_of",)},
+    "minigrad/nn/module.py": {
+        "on a GPU": ("Module.to: moved = t", "Module.cuda: ", "_fitting: if not getattr"),
+    },
     "minigrad/optim/optimizer.py": {"on a GPU": ("_counted: now.captured",)},
     "minigrad/optim/sgd.py": {
         "on a GPU": (

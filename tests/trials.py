@@ -230,6 +230,9 @@ class Forks:
             if trial.mutant is None:
                 self.known.seconds |= known.seconds
                 self.known.calls.update(known.calls)
+                if trial.killer:  # then nothing can be said of mutants
+                    waiting = [other for other in self.waiting if other.tests != trial.tests]
+                    self.waiting = deque(waiting)
                 continue
             self.note(trial)
             if trial.killer:

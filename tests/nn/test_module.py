@@ -232,6 +232,22 @@ def test_apply_calls_its_function_once_for_each_module_children_first() -> None:
     assert seen == [shared, net[1][1], net[1], net]
 
 
+def test_a_stream_of_the_root_has_no_dot_in_its_name() -> None:
+    generator = mg.Generator(1)
+    drop = nn.Dropout(0.5, generator=generator)
+    assert list(drop.named_generators()) == [("generator", generator)]
+    assert [name for name, _ in nn.Sequential(drop).named_generators()] == ["0.generator"]
+
+
+def test_a_buffer_that_is_deleted_frees_its_name_and_leaves_the_others() -> None:
+    net = nn.Module()
+    for name in "one", "two":
+        net.register_buffer(name, mg.ones(1))
+    del net.one
+    net.one = 3
+    assert [name for name, _ in net.named_buffers()] == ["two"]
+
+
 def test_parts_are_found_by_their_dotted_names_as_in_pytorch() -> None:
     ours, theirs = tree(mg), tree(pytorch())
     assert ours.get_submodule("") is ours
@@ -290,8 +306,11 @@ def test_names_that_are_taken_or_cannot_be_saved_are_refused_as_in_pytorch(regis
 
 def test_what_is_assigned_has_a_name_that_can_be_saved_and_fits_what_it_replaces() -> None:
     net = occupied(mg)
-    for name, value in (("a.b", nn.Parameter(mg.ones(1))), ("", nn.ReLU())):
-        with pytest.raises(KeyError):
+    for name, value, kind in (
+        ("a.b", nn.Parameter(mg.ones(1)), "parameter"),
+        ("", nn.ReLU(), "module"),
+    ):
+        with pytest.raises(KeyError, match=f"{kind} name can"):
             setattr(net, name, value)
     for m in mg, pytorch():
         net = occupied(m)
@@ -454,6 +473,7 @@ def test_requires_grad_freezes_and_thaws_all_parameters() -> None:
         (lambda net: net.double().float(), np.float32),
         (lambda net: net.to(mg.float64), np.float64),
         (lambda net: net.to(np.float16), np.float16),
+        (lambda net: net.half(), np.float16),
         (lambda net: net.to("cpu"), np.float32),
         (lambda net: net.cpu(), np.float32),
         (lambda net: net.to(mg.device("cpu")), np.float32),
@@ -667,6 +687,20 @@ def test_not_strict_loads_what_there_is_and_returns_the_rest() -> None:
     result = net.load_state_dict({"1.w": mg.tensor([7.0]), "2.w": mg.ones(1)}, strict=False)
     assert result == (["0.w"], ["2.w"])
     assert snapshot(net) == {"0.w": [1.0], "1.w": [7.0]}
+
+
+def test_what_loading_returns_says_whether_all_went_well() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    good = net.load_state_dict(net.state_dict())
+    assert repr(good) == "<All keys matched successfully>"
+    w = net.weight.detach()
+    for state, missing, unexpected in (
+        ({}, ["weight"], []),
+        ({"weight": w, "v": w}, [], ["v"]),
+        ({"v": w}, ["weight"], ["v"]),
+    ):
+        found = repr(net.load_state_dict(state, strict=False))
+        assert found == f"LoadResult(missing_keys={missing}, unexpected_keys={unexpected})"
 
 
 def test_not_strict_still_refuses_a_wrong_size_and_changes_nothing() -> None:
