@@ -119,15 +119,23 @@ CRITERIA: dict[str, Criterion] = {
 }
 
 #: Pairs of claims that the first look at the data, on 2026-11-29, left undecided for want of pairs.
-#: As there were two looks, each p of each claim counts twice (Bonferroni).
+#: As there were two looks at such a claim, each p of it counts twice (Bonferroni).
 SECOND_LOOK: dict[str, tuple[int, ...]] = {"regimes": (28, 28, 24)}
-LOOKS = 2 if SECOND_LOOK else 1
-FIRST_STEP = LEVEL / len(CRITERIA) / LOOKS  # what the smallest p is read against
 
 
 def pairs_of(name: str) -> tuple[int, ...]:
-    """Return how many pairs each part of a claim has, after all looks."""
+    """Return how many pairs each part of a claim has, after all looks at it."""
     return SECOND_LOOK.get(name, CRITERIA[name].pairs)
+
+
+def looks_at(name: str) -> int:
+    """Return how often the data of a claim were looked at: what each p of it is multiplied by."""
+    return 1 + (name in SECOND_LOOK)
+
+
+def first_step(name: str) -> float:
+    """Return what a claim's p is read against if it is the smallest of all."""
+    return LEVEL / len(CRITERIA) / looks_at(name)
 
 
 def fingerprint() -> str:

@@ -78,7 +78,10 @@ class Entry:
         words = f"{CRITERIA[self.name].words[0].upper()}{CRITERIA[self.name].words[1:]}."
         if more := SECOND_LOOK.get(self.name):
             pairs = ", ".join(map(str, more))
-            words += f" The first look left it undecided for want of pairs: the second has {pairs}."
+            words += (
+                f" The first look left it undecided for want of pairs: a second, with {pairs}, "
+                "doubles each p of this claim."
+            )
         return words
 
     @property
@@ -136,9 +139,8 @@ def heading(rows: Sequence[Row]) -> str:
         f"{facts['runs']} runs on {facts['data']}, {facts['dates']}; {facts['versions']}; commit "
         f"{facts['commits'] or 'unknown'}; criteria {facts['criteria']}; {facts['core hours']} "
         f"hours of one core.{quick} Verdicts hold together over all {len(CRITERIA)} primary claims "
-        f"(Holm, 5 %{', each p doubled for two looks' * bool(SECOND_LOOK)}); every interval shown "
-        "is at 95 %, of its effect alone: Hodges and Lehmann's, by exact signed ranks, where "
-        "nothing else is said."
+        "(Holm, 5 %); every interval shown is at 95 %, of its effect alone: Hodges and Lehmann's, "
+        "by exact signed ranks, where nothing else is said."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from examples.lab.criteria import CRITERIA, FIRST_STEP, LEVEL, LOOKS, SAME, Criterion
+from examples.lab.criteria import CRITERIA, LEVEL, SAME, first_step, looks_at
 from examples.lab.statistics import (
     Interval,
     Numbers,
@@ -78,7 +78,7 @@ def paired(name: str, experiment: str, a: Numbers, b: Numbers, part: int = 0) ->
     beyond = min(rank_test(d, least), rank_test(-d, least))
     return Effect(
         *(name, signed_rank(d), least, unit, scale, rank_test(d), rank_test(-d)),
-        *(equivalence_test(d, least), beyond, pairs_needed(d, least, FIRST_STEP)),
+        *(equivalence_test(d, least), beyond, pairs_needed(d, least, first_step(experiment))),
     )
 
 
@@ -91,11 +91,11 @@ def risk(experiment: str, first: np.ndarray, second: np.ndarray) -> Effect:
     criterion = CRITERIA[experiment]
     least, (unit, scale) = criterion.least[0], criterion.unit[0]
     found = mcnemar(first, second)
-    strict = mcnemar(first, second, 1 - 2 * FIRST_STEP).difference
+    strict = mcnemar(first, second, 1 - 2 * first_step(experiment)).difference
     none = 0.0 if max(-strict.low, strict.high) < least else 1.0
     beyond = 0.0 if max(strict.low, -strict.high) > least else 1.0
     d = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    needed = pairs_needed(d, least, FIRST_STEP)
+    needed = pairs_needed(d, least, first_step(experiment))
     return Effect(
         *("", found.difference, least, unit, scale, found.p_more, found.p_fewer),
         *(none, beyond, needed),
@@ -135,32 +135,32 @@ def judge(effects: Mapping[str, Sequence[Effect]], gates: Mapping[str, str]) -> 
         gates: by name, why a claim cannot be asked; "" if it can.
     """
     p = {
-        name: 1.0 if gates.get(name) else min(1.0, LOOKS * _p(CRITERIA[name], parts))
+        name: 1.0 if gates.get(name) else min(1.0, looks_at(name) * _p(name, parts))
         for name, parts in effects.items()
     }
     adjusted = holm(p, len(CRITERIA))
     return {
-        name: replace(_verdict(CRITERIA[name], parts, adjusted[name]), remark=gates[name])
+        name: replace(_verdict(name, parts, adjusted[name]), remark=gates[name])
         if gates.get(name)
-        else _verdict(CRITERIA[name], parts, adjusted[name])
+        else _verdict(name, parts, adjusted[name])
         for name, parts in effects.items()
     }
 
 
-def _p(criterion: Criterion, effects: Sequence[Effect]) -> float:
+def _p(name: str, effects: Sequence[Effect]) -> float:
     """Return a claim's p of one look, before adjustment.
 
     A claim of several effects stands if each does: its p is the largest (Berger, 1982). Against it
     speaks one effect that is contrary, at its p times their number.
     """
-    if criterion.kind == SAME:
+    if CRITERIA[name].kind == SAME:
         return max(e.p_none for e in effects)
     against = len(effects) * min(e.p_against for e in effects)
     return min(1.0, 2 * max(e.p_for for e in effects), 2 * against)
 
 
-def _verdict(criterion: Criterion, effects: Sequence[Effect], p: float) -> Verdict:
-    kept, parts, family = tuple(effects), len(effects), len(CRITERIA) * LOOKS
+def _verdict(name: str, effects: Sequence[Effect], p: float) -> Verdict:
+    kept, parts, family = tuple(effects), len(effects), len(CRITERIA) * looks_at(name)
 
     def first(attribute: str) -> tuple[float, Effect]:
         """Return the smallest p over the parts, for all claims and parts together, and its part."""
@@ -170,7 +170,7 @@ def _verdict(criterion: Criterion, effects: Sequence[Effect], p: float) -> Verdi
     def named(part: Effect) -> str:
         return f"so it is for: {part.name}" if parts > 1 else ""
 
-    if criterion.kind == SAME:
+    if CRITERIA[name].kind == SAME:
         if p <= LEVEL:
             return Verdict(YES, kept, p)
         beyond, part = first("p_beyond")
