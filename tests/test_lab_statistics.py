@@ -259,6 +259,8 @@ def test_an_interval_in_words_has_real_minus_signs() -> None:
     assert Interval(0.0031, -0.0012, INF, 20).text(100, "points") == (
         "+0.31 points [−0.12, +∞], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}20"
     )
+    assert Interval(-0.01, -0.0108, -0.0093, 9).text(1, "nats").startswith("−0.0100 nats [−0.0108,")
+    assert Interval(-INF, -INF, -INF, 9).text(100, "points").startswith("collapsed, n")
 
 
 # ------------------------------------------------------------------------- verdicts

@@ -59,8 +59,7 @@ def details(table: Table) -> list[dict[str, Any]]:
             ("log loss", 1, "nats"),
             ("calibration error", 100, "points"),
         ):
-            digits = 4 if scale == 1 else 2
-            row[measure] = signed_rank(difference(table, k, measure)).text(scale, unit, digits)
+            row[measure] = signed_rank(difference(table, k, measure)).text(scale, unit)
         rows.append(row)
     for mean in ("arithmetic", "geometric"):
         d = table.one(SMALL, mean) - table.one(SMALL, "scaled")

@@ -64,7 +64,7 @@ def details(table: Table) -> list[dict[str, Any]]:
             a, b = f"{regime}, {name}", f"{regime}, {other}"
             row = {"regime": regime, "what is compared (95 %)": f"{name} minus {other}"}
             loss = signed_rank(difference(table, a, b, "train NLL"))
-            row["train loss, noise off"] = loss.text(1, "nats", 4)
+            row["train loss, noise off"] = loss.text(1, "nats")
             row["test accuracy"] = signed_rank(difference(table, a, b, "right")).text(100, "points")
             row["over images too"] = common.over_images(table, f"{a} − {b}")
             rows.append(row)

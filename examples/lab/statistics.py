@@ -36,8 +36,12 @@ class Interval:
     high: float
     n: int
 
-    def text(self, scale: float = 1.0, unit: str = "", digits: int = 2) -> str:
-        """Return it in words: ``+0.31 points [−0.12, +0.74], n = 20``."""
+    def text(self, scale: float = 1.0, unit: str = "", digits: int | None = None) -> str:
+        """Return it in words: ``+0.31 points [−0.12, +0.74], n = 20``; of nats, four digits."""
+        if math.isinf(self.low) and self.low == self.high:
+            return f"collapsed, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{self.n}"
+        if digits is None:
+            digits = 4 if unit == "nats" else 2
         values = [f"{v * scale:+.{digits}f}" for v in (self.estimate, self.low, self.high)]
         a, b, c = (value.replace("-", "−").replace("inf", "∞") for value in values)
         return (

@@ -119,7 +119,7 @@ EXPERIMENT = Experiment(
     settings=(
         "784-256-256-10, random 2,000 images, 32 epochs in batches of 32, learning rate falling "
         "from 0.2 to 0; p after both layers. Larger p and the swapped pair with 10 seeds; p = 0.9 "
-        "is in the table alone: its scale is another."
+        "is in the table alone."
     ),
     arms=arms,
     measures=measures,

@@ -59,8 +59,7 @@ class Effect:
     @property
     def text(self) -> str:
         """The effect with its interval in words."""
-        digits = 2 if self.scale > 1 else 4
-        return f"{self.name and self.name + ' '}{self.interval.text(self.scale, self.unit, digits)}"
+        return f"{self.name and self.name + ' '}{self.interval.text(self.scale, self.unit)}"
 
 
 def paired(name: str, experiment: str, a: Numbers, b: Numbers, part: int = 0) -> Effect:
