@@ -52,8 +52,9 @@ def check_indices(
         wrong: a flag (`minigrad.kernels.flag`).
     """
     plan, table = _plan(tuple(map(layout, indices)), tuple(sizes), layout(wrong))
+    table = table.copy()  # other threads have the same plan
     table["at"][: len(indices)] = [array.data.ptr for array in indices]
-    launch(plan, (table, np.int32(len(indices)), wrong))  # copies the table: it can be used again
+    launch(plan, (table, np.int32(len(indices)), wrong))
 
 
 @planned

@@ -86,14 +86,14 @@ def sgd_step(
         (layout(p), layout(g), None if b is None else layout(b))
         for p, g, b in zip(parameters, gradients, held, strict=True)
     )
-    for dtype, plan, table, members in _plans(trios):
+    for dtype, plan, lacking, members in _plans(trios):
+        table = lacking.copy()  # other threads have the same plan
         for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
             if arrays is not None:
                 table[name][: len(members)] = [arrays[i].data.ptr for i in members]
         if buffers is not None:
             table["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
-        # a launch copies the table: it can be used again
         launch(plan, (table,), (*settings, NULL if now is None else now))
 
 
