@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -265,7 +265,8 @@ class _Pending(threading.local):
         gone = [entry for entry in self.ended if not entry[0].is_alive()]
         for entry in gone:
             if not entry[1]:
-                self.ended.remove(entry)
+                with suppress(ValueError):  # another thread was quicker
+                    self.ended.remove(entry)
         return [self.conditions, *(conditions for _, conditions in gone)]
 
     def clear(self) -> None:
@@ -327,8 +328,10 @@ def watched(like: Any, error: Callable[[int], Exception]) -> Any:
         stream = library(CUDA).cuda.get_current_stream()
         key = number, stream.ptr, error
         if key not in _pending.conditions:
-            words = _unset.get(number)
-            word = words.pop() if words else np.zeros_like(like, shape=(1,), dtype=np.uint64)
+            try:
+                word = _unset[number].pop()
+            except (KeyError, IndexError):
+                word = np.zeros_like(like, shape=(1,), dtype=np.uint64)
             _pending.conditions[key] = word, error, stream
     return _pending.conditions[key][0]
 

@@ -16,13 +16,12 @@ from minigrad.kernels.launch import (
     Plan,
     RefusedError,
     Source,
-    Struct,
+    as_bytes,
     check,
     check_is,
     groups,
     layout,
     planned,
-    struct,
 )
 
 SOURCE = Source("index.cu", ("check_indices",))
@@ -54,20 +53,21 @@ def check_indices(
         wrong: a flag (`minigrad.kernels.flag`).
     """
     plan, table = _plan(tuple(map(layout, indices)), tuple(sizes), layout(wrong))
-    table.fields["at"][: len(indices)] = [array.data.ptr for array in indices]
-    launch(plan, (table.argument, np.int32(len(indices)), wrong))
+    table = table.copy()  # other threads have the same plan
+    table["at"][: len(indices)] = [array.data.ptr for array in indices]
+    launch(plan, (as_bytes(table), np.int32(len(indices)), wrong))
 
 
 @planned
 def _plan(
     indices: tuple[Layout, ...], sizes: tuple[int, ...], wrong: Layout
-) -> tuple[Plan, Struct]:
+) -> tuple[Plan, np.ndarray]:
     name = "check_indices"
     check(name, wrong=wrong, **{f"indices[{i}]": array for i, array in enumerate(indices)})
     check_is(name, "wrong", wrong, np.uint64, (1,))
     if not 0 < len(indices) <= MOST:
         raise RefusedError(f"{name} takes 1 to {MOST} arrays, got {len(indices)}")
-    table, counts = struct(INDICES), [math.prod(shape) for _, shape, *_ in indices]
+    table, counts = np.zeros((), INDICES), [math.prod(shape) for _, shape, *_ in indices]
     for i, ((dtype, *_), count, size) in enumerate(zip(indices, counts, sizes, strict=True)):
         if dtype.kind not in "iu" or size < 1:
             raise RefusedError(
@@ -75,8 +75,8 @@ def _plan(
                 f"for {size}"
             )
         signed = dtype.kind == "i"
-        table.fields["count"][i], table.fields["size"][i] = count, size
-        table.fields["bytes"][i] = -dtype.itemsize if signed else dtype.itemsize
+        table["count"][i], table["size"][i] = count, size
+        table["bytes"][i] = -dtype.itemsize if signed else dtype.itemsize
     blocks = min(groups(max(counts), _THREADS), _MOST_BLOCKS)
     return Plan(SOURCE, name, (blocks,), (_THREADS,)), table
 

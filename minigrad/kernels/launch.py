@@ -142,23 +142,17 @@ def empty(like: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return type(like)(shape, dtype)
 
 
-class Struct(NamedTuple):
-    """A struct that a kernel is given. A launch copies it: it can be used again.
+def as_bytes(struct: np.ndarray) -> np.ndarray:
+    """Return a struct for a kernel as mere bytes, of the same memory.
 
-    Attributes:
-        fields: what is in it, by name.
-        argument: the same memory as mere bytes. CuPy would have NumPy describe the fields in every
-            launch, which takes longer than the launch.
+    CuPy would have NumPy describe the fields in every launch, which takes longer than the launch.
     """
-
-    fields: np.ndarray
-    argument: np.ndarray
+    return struct.view(_bytes(struct.itemsize))
 
 
-def struct(dtype: np.dtype[Any]) -> Struct:
-    """Return a struct of zeros."""
-    fields = np.zeros((), dtype)
-    return Struct(fields, fields.view(np.dtype((np.void, dtype.itemsize))))
+@functools.cache
+def _bytes(size: int) -> np.dtype[Any]:
+    return np.dtype((np.void, size))
 
 
 # ------------------------------------------------------------------------- what arrays have to be

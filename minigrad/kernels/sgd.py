@@ -15,14 +15,13 @@ from minigrad.kernels.launch import (
     Layout,
     Plan,
     Source,
-    Struct,
+    as_bytes,
     c_name,
     check,
     check_is,
     groups,
     layout,
     planned,
-    struct,
 )
 
 SOURCE = Source("sgd.cu", ("sgd_step<float>", "sgd_step<double>"))
@@ -88,20 +87,21 @@ def sgd_step(
         (layout(p), layout(g), None if b is None else layout(b))
         for p, g, b in zip(parameters, gradients, held, strict=True)
     )
-    for dtype, plan, table, members in _plans(trios):
+    for dtype, plan, lacking, members in _plans(trios):
+        table = lacking.copy()  # other threads have the same plan
         for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
             if arrays is not None:
-                table.fields[name][: len(members)] = [arrays[i].data.ptr for i in members]
+                table[name][: len(members)] = [arrays[i].data.ptr for i in members]
         if buffers is not None:
-            table.fields["fresh"][: len(members)] = [fresh[i] for i in members]
+            table["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
-        launch(plan, (table.argument,), (*settings, NULL if now is None else now))
+        launch(plan, (as_bytes(table),), (*settings, NULL if now is None else now))
 
 
 @functools.lru_cache(maxsize=64)
 def _plans(
     trios: tuple[Trio, ...],
-) -> list[tuple[np.dtype[Any], Plan, Struct, list[int]]]:
+) -> list[tuple[np.dtype[Any], Plan, np.ndarray, list[int]]]:
     """Return the launches that serve these tensors.
 
     Each is a dtype, a plan, a ``Tensors`` that lacks its addresses, and which tensors it is for.
@@ -120,11 +120,11 @@ def _plans(
     plans = []
     for t, kind in kinds.items():
         for some in (kind[i : i + _TENSORS] for i in range(0, len(kind), _TENSORS)):
-            table, n = struct(TENSORS), len(some)
+            table, n = np.zeros((), TENSORS), len(some)
             sizes = [math.prod(trios[i][0][1]) for i in some]
-            table.fields["size"][:n] = sizes
+            table["size"][:n] = sizes
             ends = np.cumsum([groups(size, _CHUNK) for size in sizes])
-            table.fields["first_block"][1 : n + 1] = ends
+            table["first_block"][1 : n + 1] = ends
             plan = Plan(SOURCE, f"{name}<{t}>", (int(ends[-1]),), (256,), (np.int32(n),))
             plans.append((trios[some[0]][0][0], plan, table, some))
     return plans

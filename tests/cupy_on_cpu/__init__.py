@@ -116,12 +116,10 @@ def _redirect(
         plain = name.removesuffix("_ptsz").removesuffix("_ptds").removesuffix("_v2")
         if hasattr(library, plain):
             code = _jump(_address(library, plain))
-        else:
+        else:  # with the address of the name where functions find their first argument: mov rdi, at
             _names.append(ctypes.create_string_buffer(name.encode()))
-            argument = b"\x48\xbf" + struct.pack(
-                "<Q", ctypes.addressof(_names[-1])
-            )  # mov rdi, name
-            code = argument + _jump(_address(library, otherwise))
+            code = b"\x48\xbf" + struct.pack("<Q", ctypes.addressof(_names[-1]))
+            code += _jump(_address(library, otherwise))
         page = (base + offset) & ~4095
         length = base + offset + len(code) - page
         if _libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(length), 7):

@@ -109,7 +109,8 @@ def image(source: str, options: tuple[str, ...], names: tuple[str, ...]) -> Path
         flags += ["-include", f"{build.libraries()}/cupy_source.h", *build.includes()]
     cub = ["cub/block/*.cuh"] if "#include <cub/" in source else []
     headers = build.fingerprint("cupy_source.h", "cuda_on_cpu*.h", *cub)
-    what = [headers, text, *(flag for flag in flags if "/" not in flag)]
+    # where our headers lie says nothing of what is in them
+    what = [headers, text, *(flag for flag in flags if not flag.startswith(("-I", "/")))]
     path = build.cache() / "kernels" / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:24]}.so"
     _note(source=source, options=options, names=names)
     machine = build.libraries() / build.CUDA

@@ -26,9 +26,9 @@ import numpy as np
 from tests.fake_cupy import cuda, functions
 from tests.fake_cupy.array import add_at, host_of, ndarray
 from tests.fake_cupy.counts import Counts, counting, launch
-from tests.fake_cupy.functions import array, asarray, asnumpy
+from tests.fake_cupy.functions import array, asarray
 
-__all__ = ["Counts", "RawModule", "array", "asarray", "asnumpy", "counting", "cuda", "host_of"]
+__all__ = ["Counts", "RawModule", "add", "array", "asarray", "counting", "cuda", "host_of"]
 __all__ += ["installed", "ndarray"]
 add = SimpleNamespace(at=add_at)
 

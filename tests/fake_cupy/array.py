@@ -52,7 +52,6 @@ class ndarray:  # noqa: N801  (named as in CuPy)
     """
 
     __slots__ = ("__weakref__", "_host", "base", "device")
-    __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
     _pool = cuda.pool
 
@@ -80,7 +79,6 @@ class ndarray:  # noqa: N801  (named as in CuPy)
     dtype = property(lambda self: self._host.dtype)
     ndim = property(lambda self: self._host.ndim)
     size = property(lambda self: self._host.size)
-    itemsize = property(lambda self: self._host.itemsize)
     nbytes = property(lambda self: self._host.nbytes)
     strides = property(lambda self: self._host.strides)
     flags = property(lambda self: self._host.flags)

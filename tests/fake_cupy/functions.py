@@ -35,11 +35,6 @@ def array(obj: Any, dtype: Any = None, copy: bool = True, **kwargs: Any) -> ndar
     return made.copy() if copy and made is obj else made
 
 
-def asnumpy(a: Any) -> np.ndarray:
-    """Return a copy on the host."""
-    return a.get() if isinstance(a, ndarray) else np.asarray(a)
-
-
 def _where(condition: Any, *choices: Any) -> Any:
     return compute("where", np.where, condition, *choices) if choices else condition.nonzero()
 

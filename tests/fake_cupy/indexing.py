@@ -66,11 +66,6 @@ def resolve(shape: tuple[int, ...], index: Any, host_of: Any) -> Index:
         if array is not None and array.dtype == np.bool_:
             part, masks, axis = array, masks + 1, axis + array.ndim
         elif array is not None:
-            if array.dtype.kind not in "iu":
-                raise IndexError(
-                    "arrays used as indices must be of integer or boolean type. "
-                    f"(actual: {array.dtype.type})"
-                )
             size = shape[axis] if axis < len(shape) else 0
             part, integers, axis = array % size if size else array, integers + 1, axis + 1
         elif part is Ellipsis:

@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 
 import minigrad.kernels
-from minigrad.kernels import OPTIONS, SOURCES, Launcher, Plan, masked_scale
+from minigrad.kernels import (
+    OPTIONS,
+    SOURCES,
+    Launcher,
+    Plan,
+    check_indices,
+    masked_scale,
+    sgd_step,
+)
+from minigrad.kernels.index import INDICES
 from minigrad.kernels.launch import check, contiguous, groups, layout
+from minigrad.kernels.sgd import TENSORS
 from tests.kernels.cuda_on_cpu import Device
 from tests.kernels.definitions import new_flag, set_flag, wrong_index
 
@@ -96,6 +106,19 @@ def test_a_plan_for_one_layout_is_none_for_another() -> None:
             masked_scale(launch, view, keep, 1.0)
         with pytest.raises(RuntimeError, match="same device"):
             masked_scale(launch, x, elsewhere, 1.0)
+
+
+def test_a_launch_has_addresses_of_its_own_though_plans_are_shared_by_threads() -> None:
+    recorder, device = Recorder(), Device()
+    launch, flag = Launcher(recorder.load), device.array(np.zeros(1, np.uint64))
+    integers = [device.array(np.zeros(3, np.int64)) for _ in range(2)]
+    floats = [device.array(np.zeros(3, np.float32)) for _ in range(2)]
+    for index, x in zip(integers, floats, strict=True):
+        check_indices(launch, [index], [3], flag)
+        sgd_step(launch, [x], [x], None, (), 0.1)
+    tables = [arguments[0] for *_, arguments in recorder.launches]
+    assert [t.view(INDICES)["at"][0] for t in tables[::2]] == [i.data.ptr for i in integers]
+    assert [t.view(TENSORS)["parameter"][0] for t in tables[1::2]] == [x.data.ptr for x in floats]
 
 
 @pytest.mark.parametrize(
