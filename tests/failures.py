@@ -74,21 +74,21 @@ def difference(ours: Any, theirs: Any, rtol: float, atol: float, reference: str)
     far = ~np.isclose(ours, theirs, rtol, atol, equal_nan=True)
     if not far.any():
         return ""
-    text = lines(shown(ours), shown(theirs))
+    text = lines(*(shown(values, wide + 7) for values in (ours, theirs)))
     if ours.ndim:
         first = tuple(int(i) for i in np.argwhere(far)[0])
         text += f"\n    {far.sum()} of {far.size} elements differ, the first at {list(first)}"
     return text
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, indent: int = 8) -> str:
     """Return a value as it is read best: an array as lists, of few digits, on one line if short."""
     if not isinstance(value, np.ndarray):
         return repr(value)
     if not value.size:
         return f"an array of shape {value.shape}"
     text = np.array2string(value, precision=6, separator=", ", threshold=40, floatmode="maxprec")
-    return text.replace("\n", "\n" + " " * 8)
+    return text.replace("\n", "\n" + " " * indent)
 
 
 def raised(error: Exception) -> str:

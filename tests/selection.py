@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ STAND_INS = ("gpu", "kernels", "cupy_on_cpu", "test_fake_cupy.py")
 PLAYED_GPU = "tests.cupy_on_cpu.plugin"
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 BEGAN = pytest.StashKey[float]()
-WIDTH = 40  # of a value in a test's name
+WIDTH = 32  # of a value in a test's name
 TIMES = "minigrad/seconds"  # in pytest's cache: by command, how long it took
 
 
@@ -71,7 +72,8 @@ def _rank(item: pytest.Item) -> int:
 def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
     """Return what a value is called in a test's name, in words: ``dim=0``, ``shape=(2, 3)``."""
     if isinstance(val, str):
-        return _short(val) if len(val) > WIDTH else None
+        bare = re.fullmatch(r"[\W\d]*|True|False|None", val)
+        return _short(f"{argname}={val}") if bare else _short(val) if len(val) > WIDTH else None
     if isinstance(val, FunctionType) and val.__name__ == "<lambda>":
         return _short(_body(val) or " ".join(val.__code__.co_names)) or argname
     if isinstance(val, dict) and all(isinstance(key, str) for key in val):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -230,3 +231,14 @@ def test_a_run_fails_whose_tests_may_raise_too_many_false_alarms(tmp_path: Path)
     assert "a false alarm has at most the probability 1.1e-06, 1e-06 allowed" in out
     assert "1.1e-06  a coin" in out
     assert "1 passed" in out
+
+
+def test_other_processes_find_this_checkout_and_then_what_is_on_pythonpath(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    assert environment(X="1")["PYTHONPATH"] == f"{ROOT}{os.pathsep}elsewhere"
+    monkeypatch.delenv("PYTHONPATH")
+    assert environment()["PYTHONPATH"] == str(ROOT)
+    files = {p for p in (ROOT / "tests").rglob("*.py") if '"PYTHONPATH":' in p.read_text("utf-8")}
+    assert {p.name for p in files} == {"processes.py", "test_habits.py"}

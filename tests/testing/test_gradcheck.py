@@ -196,7 +196,7 @@ HARDER: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
 @FAST
 @pytest.mark.parametrize("name", [*HARD, *HARDER])
 @pytest.mark.filterwarnings("error")
-def test_no_right_derivative_is_called_wrong_where_a_function_is_hard(
+def test_a_right_derivative_of_a_hard_function_passes(
     check: Callable[..., bool], name: str, fast: bool
 ) -> None:
     fn, place = (HARD | HARDER)[name]
@@ -216,7 +216,7 @@ def with_error(fn: Callable[[Any], Any], factor: float) -> Callable[[Any], Any]:
 @FAST
 @HARDS
 @pytest.mark.parametrize("factor", [1.0005, 0.9995])
-def test_an_error_of_a_twentieth_of_a_percent_is_found_where_a_function_is_hard(
+def test_an_error_of_a_twentieth_of_a_percent_is_found(
     name: str, factor: float, fast: bool
 ) -> None:
     fn, place = HARD[name]
