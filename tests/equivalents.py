@@ -94,6 +94,14 @@ HARMLESS = {
             "Module.to: moved = t if device is None else t.to(device) → moved = t.to(device)",
         ),
     },
+    "minigrad/random.py": {
+        "words beyond those that are needed are drawn in vain, and nothing is moved past them": (
+            "Generator.lanes: words = self.words((half + n + 1) // 2, word, (of + 1) // 2) → "
+            "words = self.words((half + n + 1) * 2, word, (of + 1) // 2)",
+            "Generator.lanes: words = self.words((half + n + 1) // 2, word, (of + 1) // 2) → "
+            "words = self.words((half + n + 2) // 2, word, (of + 1) // 2)",
+        ),
+    },
     "minigrad/optim/optimizer.py": {
         "a schedule asks only whether the count is another": (
             "_counted: self.steps_taken += 1 → self.steps_taken += 2",
