@@ -90,6 +90,14 @@ HARMLESS = {
             "module._tensors(recurse=False, learned=learned): → for found, tensor in "
             "module._tensors(recurse=True, learned=learned):",
         ),
+        "both lines are the module's own: it is not known who asked": (
+            "Module._attributes: warnings.warn(f'{type(self).__name__}.{name} is a plain "
+            "{type(value).__name__} of modules: their parameters are not found and train()/eval() "
+            "do not reach them. Use nn.ModuleList or nn.Sequential.', stacklevel=2) → "
+            "warnings.warn(f'{type(self).__name__}.{name} is a plain {type(value).__name__} of "
+            "modules: their parameters are not found and train()/eval() do not reach them. Use "
+            "nn.ModuleList or nn.Sequential.', stacklevel=3)",
+        ),
         "a tensor that is moved to no device stays where it is": (
             "Module.to: moved = t if device is None else t.to(device) → moved = t.to(device)",
         ),
