@@ -145,7 +145,7 @@ class Generator:
 
     def normal(self, n: int, *part: int) -> np.ndarray:
         """Draw n standard normal float64 numbers (Box and Muller, 1958; a pair of words each)."""
-        pairs = self.uniform(2 * n, *[2 * i for i in part]) if part else self.uniform(2 * n)
+        pairs = self.uniform(2 * n, *[2 * i for i in part])
         u, v = pairs.reshape(n, 2).T
         return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 

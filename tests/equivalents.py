@@ -90,8 +90,24 @@ HARMLESS = {
             "module._tensors(recurse=False, learned=learned): → for found, tensor in "
             "module._tensors(recurse=True, learned=learned):",
         ),
+        "both lines are the module's own: it is not known who asked": (
+            "Module._attributes: warnings.warn(f'{type(self).__name__}.{name} is a plain "
+            "{type(value).__name__} of modules: their parameters are not found and train()/eval() "
+            "do not reach them. Use nn.ModuleList or nn.Sequential.', stacklevel=2) → "
+            "warnings.warn(f'{type(self).__name__}.{name} is a plain {type(value).__name__} of "
+            "modules: their parameters are not found and train()/eval() do not reach them. Use "
+            "nn.ModuleList or nn.Sequential.', stacklevel=3)",
+        ),
         "a tensor that is moved to no device stays where it is": (
             "Module.to: moved = t if device is None else t.to(device) → moved = t.to(device)",
+        ),
+    },
+    "minigrad/random.py": {
+        "words beyond those that are needed are drawn in vain, and nothing is moved past them": (
+            "Generator.lanes: words = self.words((half + n + 1) // 2, word, (of + 1) // 2) → "
+            "words = self.words((half + n + 1) * 2, word, (of + 1) // 2)",
+            "Generator.lanes: words = self.words((half + n + 1) // 2, word, (of + 1) // 2) → "
+            "words = self.words((half + n + 2) // 2, word, (of + 1) // 2)",
         ),
     },
     "minigrad/optim/optimizer.py": {

@@ -218,6 +218,7 @@ def main() -> int:
         trials = [Trial((TESTS[f.module],), mutant) for f in found for mutant in mutants(f)]
     record = Record(args.record, trials)
     left = [trial for trial in trials if not trial.killer]
+    left.sort(key=lambda trial: trial.fate != "alive")  # those that are to survive come last
     sound = {trial.tests: Trial(trial.tests) for trial in left}
     groups = [[own, *(t for t in left if t.tests == tests)] for tests, own in sound.items()]
     if left:

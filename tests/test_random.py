@@ -646,6 +646,16 @@ def test_randn_is_finite_for_the_extreme_words():
     assert np.abs(values).max() == pytest.approx(np.sqrt(2 * 53 * np.log(2)))
 
 
+def test_a_filled_tensor_has_the_generators_numbers_moved_and_scaled():
+    t, twin = mg.zeros(2, 3, dtype=mg.float64), mg.Generator(5)
+    z = 2 + 3 * twin.normal(6)
+    np.testing.assert_array_equal(t.normal_(2, 3, generator=mg.Generator(5)).numpy().ravel(), z)
+    u = 2 + 3 * twin.uniform(6)
+    last = mg.Generator(5)
+    last.set_state((5, 0, 3))
+    np.testing.assert_array_equal(t.uniform_(2, 5, generator=last).numpy().ravel(), u)
+
+
 @thorough
 @given(st.integers(-(2**40), 2**40), st.integers(1, 2**53), STATES)
 def test_randint_stays_in_its_range(low, size, state):
