@@ -52,10 +52,10 @@ def check_indices(
             are in range.
         wrong: a flag (`minigrad.kernels.flag`).
     """
-    plan, table = _plan(tuple(map(layout, indices)), tuple(sizes), layout(wrong))
-    table = table.copy()  # other threads have the same plan
-    table["at"][: len(indices)] = [array.data.ptr for array in indices]
-    launch(plan, (as_bytes(table), np.int32(len(indices)), wrong))
+    plan, lacking = _plan(tuple(map(layout, indices)), tuple(sizes), layout(wrong))
+    struct = lacking.copy()  # other threads have the same plan
+    struct.view(INDICES)["at"][: len(indices)] = [array.data.ptr for array in indices]
+    launch(plan, (struct, np.int32(len(indices)), wrong))
 
 
 @planned
@@ -78,7 +78,7 @@ def _plan(
         table["count"][i], table["size"][i] = count, size
         table["bytes"][i] = -dtype.itemsize if signed else dtype.itemsize
     blocks = min(groups(max(counts), _THREADS), _MOST_BLOCKS)
-    return Plan(SOURCE, name, (blocks,), (_THREADS,)), table
+    return Plan(SOURCE, name, (blocks,), (_THREADS,)), as_bytes(table)
 
 
 @functools.cache

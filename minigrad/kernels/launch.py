@@ -147,12 +147,7 @@ def as_bytes(struct: np.ndarray) -> np.ndarray:
 
     CuPy would have NumPy describe the fields in every launch, which takes longer than the launch.
     """
-    return struct.view(_bytes(struct.itemsize))
-
-
-@functools.cache
-def _bytes(size: int) -> np.dtype[Any]:
-    return np.dtype((np.void, size))
+    return struct.view(np.dtype((np.void, struct.itemsize)))
 
 
 # ------------------------------------------------------------------------- what arrays have to be

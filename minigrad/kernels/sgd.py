@@ -88,14 +88,15 @@ def sgd_step(
         for p, g, b in zip(parameters, gradients, held, strict=True)
     )
     for dtype, plan, lacking, members in _plans(trios):
-        table = lacking.copy()  # other threads have the same plan
+        struct = lacking.copy()  # other threads have the same plan
+        table = struct.view(TENSORS)
         for name, arrays in ("parameter", parameters), ("gradient", gradients), ("buffer", buffers):
             if arrays is not None:
                 table[name][: len(members)] = [arrays[i].data.ptr for i in members]
         if buffers is not None:
             table["fresh"][: len(members)] = [fresh[i] for i in members]
         settings = _settings(dtype, lr, momentum, dampening, weight_decay, nesterov, maximize)
-        launch(plan, (as_bytes(table),), (*settings, NULL if now is None else now))
+        launch(plan, (struct,), (*settings, NULL if now is None else now))
 
 
 @functools.lru_cache(maxsize=64)
@@ -104,7 +105,7 @@ def _plans(
 ) -> list[tuple[np.dtype[Any], Plan, np.ndarray, list[int]]]:
     """Return the launches that serve these tensors.
 
-    Each is a dtype, a plan, a ``Tensors`` that lacks its addresses, and which tensors it is for.
+    Each is a dtype, a plan, a ``Tensors`` as bytes without addresses, and which tensors it is for.
     """
     name = "sgd_step"
     kinds: dict[str, list[int]] = {}
@@ -126,7 +127,7 @@ def _plans(
             ends = np.cumsum([groups(size, _CHUNK) for size in sizes])
             table["first_block"][1 : n + 1] = ends
             plan = Plan(SOURCE, f"{name}<{t}>", (int(ends[-1]),), (256,), (np.int32(n),))
-            plans.append((trios[some[0]][0][0], plan, table, some))
+            plans.append((trios[some[0]][0][0], plan, as_bytes(table), some))
     return plans
 
 
