@@ -1,4 +1,4 @@
-"""When an op's arrays do not fit together: numbers that may move, and errors in PyTorch's words."""
+"""What does not fit: arrays of an op together, a number into a dtype; errors in PyTorch's words."""
 
 from __future__ import annotations
 
@@ -44,3 +44,21 @@ def in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
                     f"shapes {a} and {b} do not broadcast"
                 )
     return RuntimeError(text)
+
+
+def check_range(array: np.ndarray, dtype: np.dtype[Any]) -> None:
+    """Raise RuntimeError if Python's numbers do not fit into an integer dtype, as in PyTorch.
+
+    Negative integers wrap in an unsigned one.
+    """
+    if dtype.kind not in "iu" or array.dtype.kind == "b":
+        return
+    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if dtype.kind == "u" and array.dtype.kind != "f":
+        least = -most
+    fits = (array >= least) & (array <= most)  # and NaN does not
+    if not fits.all():
+        raise RuntimeError(
+            f"value cannot be converted to type {dtype} without overflow: {array[~fits][0]} is not "
+            f"within {least} and {most}; give another dtype"
+        )

@@ -14,6 +14,7 @@ from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
 from minigrad.methods import caster, in_place, ints, reflected
+from minigrad.misfits import check_range
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.printing import text_of
@@ -589,28 +590,10 @@ def tensor(
         raise TypeError(f"expected numbers, got {data!r:.60} (which NumPy reads as {array.dtype})")
     wanted = native(dtype or array.dtype)
     if not hasattr(data, "dtype"):
-        _check_range(array, np.dtype(np.int64) if dtype is None else wanted)
+        check_range(array, np.dtype(np.int64) if dtype is None else wanted)
     array = array.astype(wanted)
     result: Tensor = wrap(array if device is None else move(array, device))
     return result.requires_grad_(requires_grad)
-
-
-def _check_range(array: np.ndarray, dtype: np.dtype[Any]) -> None:
-    """Raise RuntimeError if Python's numbers do not fit into an integer dtype, as in PyTorch.
-
-    Negative integers wrap in an unsigned one.
-    """
-    if dtype.kind not in "iu" or array.dtype.kind == "b":
-        return
-    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    if dtype.kind == "u" and array.dtype.kind != "f":
-        least = -most
-    fits = (array >= least) & (array <= most)  # and NaN does not
-    if not fits.all():
-        raise RuntimeError(
-            f"value cannot be converted to type {dtype} without overflow: {array[~fits][0]} is not "
-            f"within {least} and {most}; give another dtype"
-        )
 
 
 def _without_tensors(data: Any) -> Any:
