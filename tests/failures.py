@@ -138,7 +138,7 @@ def shortened(item: pytest.Item, failure: pytest.ExceptionInfo[BaseException]) -
     error = failure.value
     kind = "" if isinstance(error, AssertionError | pytest.fail.Exception) else type(error).__name__
     message = f"{kind}: {error}".removeprefix(": ").strip("\n")
-    if cause := error.__cause__:
+    if (cause := error.__cause__) and str(cause) != str(error):
         message += f"\nbecause of {type(cause).__name__}: {cause}"
     parts = message.split("\n")
     if values := given(error):

@@ -110,7 +110,8 @@ def test_hooks_see_and_change_what_they_do_in_pytorch(program: Callable[..., Any
         x = m.tensor([1.0, -2.0, 3.0], requires_grad=True)
         program(m, x, log).backward()
         seen.append((log, x.grad.tolist()))
-    assert seen[0] == seen[1]
+    ours, theirs = seen
+    assert ours == theirs
 
 
 def test_grad_gives_what_hooks_leave_and_touches_only_what_retains() -> None:
@@ -210,7 +211,8 @@ def test_backward_of_several_and_into_some() -> None:
         y.retain_grad()
         (y * y).sum().backward(inputs=[x, y])
         found.append((first, x.grad.tolist(), w.grad.tolist(), y.grad.tolist()))
-    assert found[0] == found[1]
+    ours, theirs = found
+    assert ours == theirs
 
 
 def test_grad_gives_zeros_for_what_is_unused_if_asked() -> None:
