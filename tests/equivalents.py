@@ -73,9 +73,6 @@ HARMLESS = {
         ),
     },
     "minigrad/autograd.py": {
-        "where there are not several GPUs, using that of an array changes nothing": (
-            "_walk: if gpus.several: → if not gpus.several:",
-        ),
         "a tensor has the shape and the dtype of its array": (
             "_walk: like = source if is_node else source.array → like = source",
         ),
@@ -171,7 +168,7 @@ HARMLESS = {
 
 #: how slips begin that act elsewhere only, where other tests are to notice them: by file and place
 ELSEWHERE = {
-    "minigrad/autograd.py": {"on a GPU": ("_walk: use_device_of",)},
+    "minigrad/autograd.py": {"on a GPU": ("_walk: use_device_of", "_walk: if gpus.several")},
     "minigrad/nn/module.py": {
         "on a GPU": ("Module.to: moved = t", "Module.cuda: ", "_fitting: if not getattr"),
     },
@@ -200,6 +197,9 @@ ELSEWHERE = {
             "fit: if is_shared",
             "fit: raise TypeError",
             "fit: inner = net.module",
+            "fit: barrier()",
+            "fit: with _bar(progress if rank() == 0 else False, name, num_epochs) as bar, kept: → "
+            "with _bar(progress",
             "_train_epoch: batch.over_ranks",
             "evaluate: running.over_ranks",
         )
