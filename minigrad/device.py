@@ -346,8 +346,11 @@ def raise_pending() -> None:
     _refuse_in_graph(what, "let the step return the tensor, and read it afterwards")
     for conditions in _pending.left():
         while conditions:
-            key = next(iter(conditions))
-            condition, error, stream = conditions.pop(key)
+            try:
+                key = next(iter(conditions))
+                condition, error, stream = conditions.pop(key)
+            except (KeyError, RuntimeError, StopIteration):
+                continue  # of a thread that has ended, and another was quicker to take it
             of_a_graph = len(key) > 3
             with on_device_of(condition):
                 found = condition.get(stream=stream).item()
