@@ -177,7 +177,9 @@ def given(error: BaseException) -> list[str]:
     lines = notes(error)
     if any(line.startswith("state = ") for line in lines):
         return []  # steps of a machine: the test tells them better
-    return [re.sub(r"^Draw [^:]*: ", "", x.strip()) for x in lines if not NOISE.match(x)]
+    kept = [line.strip() for line in lines if not NOISE.match(line)]
+    named = [re.sub(r"^Draw \d+ \((.*?)\): ", r"\1 = ", line) for line in kept]
+    return [re.sub(r"^Draw \d+: ", "", line) for line in named]
 
 
 def lines_of(failure: pytest.ExceptionInfo[BaseException], root: Path = ROOT) -> list[str]:
