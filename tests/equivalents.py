@@ -122,6 +122,11 @@ HARMLESS = {
             "if (epoch - 1 + span) % (2 * span) == 0:",
         ),
     },
+    "minigrad/training.py": {
+        "what is not finite stays so, whatever it is multiplied by": (
+            "_train_epoch: mean = batch.loss / batch.examples → mean = batch.loss * batch.examples",
+        ),
+    },
     "minigrad/utils/data.py": {
         "a generator that takes over a state has nothing of its own": (
             "DataLoader._rest: generator = Generator(0) → generator = Generator(1)",
@@ -191,7 +196,14 @@ ELSEWHERE = {
         )
     },
     "minigrad/training.py": {
+        "on a GPU": (
+            "_on: return batches if device is None else _Moved(device, batches) → return batches",
+            "_train_epoch: _check_finite(train_loss",
+        ),
         "on several ranks": (
+            "evaluate: if is_shared",
+            "_train_epoch: if shared",
+            "_Moved.__init__: self.dataset",
             "Running.over_ranks: ",
             "fit: if world_size()",
             "fit: if is_shared",
@@ -202,7 +214,7 @@ ELSEWHERE = {
             "with _bar(progress",
             "_train_epoch: batch.over_ranks",
             "evaluate: running.over_ranks",
-        )
+        ),
     },
     "minigrad/utils/data.py": {
         "on a GPU": ("DataLoader.__iter__: if gathers", "_gathered: "),

@@ -48,7 +48,9 @@ CALLERS = {
     "_matmul": ("matmul",),
     "_scatter": ("getitem",),
     "_scatter_along": ("take_along_dim",),
-    "_join": ("concatenate", "stack"),
+    "_concatenate": ("concatenate", "stack"),
+    "_norm": ("norm",),
+    "_sums_from_the_end": ("cumsum",),
     "_class_cross_entropy_gradient": ("class_cross_entropy",),
 }
 

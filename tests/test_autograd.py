@@ -1118,6 +1118,18 @@ def test_no_grad_and_enable_grad_nest():
     assert recorded()
 
 
+def test_set_grad_enabled_gives_every_mode_around_it_back():
+    with mg.no_grad():
+        with mg.enable_grad():
+            with mg.set_grad_enabled(False):
+                assert not recorded()
+            assert recorded()
+            assert not mg.set_grad_enabled(False)(recorded)()
+            assert recorded()
+        assert not recorded()
+    assert recorded()
+
+
 def test_set_grad_enabled_acts_at_once_and_until_the_block_ends():
     switch = mg.set_grad_enabled(False)
     assert not recorded()

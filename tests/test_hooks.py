@@ -163,6 +163,15 @@ def test_a_hook_that_is_no_function_is_refused_at_once() -> None:
         mg.ones(2, requires_grad=True).register_hook(3)  # type: ignore[arg-type]
 
 
+def test_a_handle_in_a_with_statement_is_what_register_hook_returned() -> None:
+    x = mg.ones(1, requires_grad=True)
+    handle = x.register_hook(lambda g: 2 * g)
+    with handle as inside:
+        assert inside is handle
+    (3 * x).backward()
+    assert x.grad.tolist() == [3.0]
+
+
 def test_hooks_make_no_cycles() -> None:
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     gc.collect()

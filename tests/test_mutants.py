@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from minigrad import ops
 from tests.equivalents import ELSEWHERE, EQUIVALENT, HARMLESS
-from tests.mutants import ROOT, Formula, formulas, mutants
+from tests.mutants import CALLERS, ROOT, Formula, formulas, mutants
 from tests.mutation import PACKAGE, TESTS
 from tests.slips import slips
 
@@ -36,6 +37,12 @@ def test_every_entry_of_the_table_is_a_formula(module: str) -> None:
 def test_no_file_of_ops_is_forgotten() -> None:
     files = [p for p in (ROOT / "minigrad/ops").glob("*.py") if "@differentiable" in p.read_text()]
     assert {p.relative_to(ROOT).as_posix() for p in files} == set(TESTS)
+
+
+def test_of_every_private_op_with_entries_it_is_known_whose_cases_test_it() -> None:
+    owners = {f.owner for module in TESTS for f in formulas(module) if f.entry}
+    assert owners - set(ops.__all__) == CALLERS.keys() - set(ops.__all__)
+    assert {name for names in CALLERS.values() for name in names} <= set(ops.__all__)
 
 
 def test_an_entry_is_wronged_as_a_whole_and_in_each_part_and_reads_what_it_then_names() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,6 +180,30 @@ def test_a_net_may_be_any_function() -> None:
     history = fit(net, in_order(data), in_order(data), F.cross_entropy, 5, optim.SGD([w], lr=0.5))
     assert history.train_loss[0] > history.train_loss[-1]
     assert evaluate_accuracy(net, in_order(data)) == history.test_acc[-1] > 0.8
+
+
+def test_after_each_epoch_a_function_gets_the_history_so_far() -> None:
+    seen: list[Any] = []
+    history = train(network(), on_epoch=lambda h: seen.append((h, len(h))))
+    assert seen == [(history, 1), (history, 2), (history, 3)]
+
+
+def test_a_file_within_an_epoch_has_the_seconds_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(10)
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    calls: list[int] = []
+
+    def loss(y_hat: Any, y: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 2:
+            raise RuntimeError("the third batch")
+        return nn.functional.cross_entropy(y_hat, y)
+
+    with pytest.raises(RuntimeError, match="the third batch"):
+        train(network(), loss=loss, checkpoint=tmp_path / "file", every=1)
+    assert mg.load(tmp_path / "file")["parts"]["running"]["seconds"] == 2
 
 
 def test_batches_may_come_from_any_iterable() -> None:
