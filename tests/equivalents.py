@@ -14,6 +14,9 @@ EQUIVALENT = {
         "minimum, b: kept(g, ~(b >= a)) + kept(g / 2, a == b) → "
         "kept(g, ~(y >= a)) + kept(g / 2, a == b)",
     ),
+    "a product is the same in any order, but for rounding": (
+        "pow, b: _to_exponent(g, y, a, b) → _to_exponent(y, g, a, b)",
+    ),
     "zeros of that shape and dtype are zeros of that shape and dtype": (
         "overwrite, x: np.zeros_like(g) → -np.zeros_like(g)",
         "overwrite, x: np.zeros_like(g) → 2 * np.zeros_like(g)",
@@ -123,6 +126,10 @@ HARMLESS = {
         ),
     },
     "minigrad/training.py": {
+        "a batch that is moved to no device stays where it is": (
+            "_on: return batches if device is None else _Moved(device, batches) → "
+            "return _Moved(device, batches)",
+        ),
         "what is not finite stays so, whatever it is multiplied by": (
             "_train_epoch: mean = batch.loss / batch.examples → mean = batch.loss * batch.examples",
         ),
@@ -199,10 +206,13 @@ ELSEWHERE = {
         "on a GPU": (
             "_on: return batches if device is None else _Moved(device, batches) → return batches",
             "_train_epoch: _check_finite(train_loss",
+            "_number: return value.item() if",
+            "_train_epoch: running.seconds = time.perf_counter() - start → pass",
         ),
         "on several ranks": (
             "evaluate: if is_shared",
             "_train_epoch: if shared",
+            "_summed: return 0.0",
             "_Moved.__init__: self.dataset",
             "Running.over_ranks: ",
             "fit: if world_size()",

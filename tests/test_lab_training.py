@@ -15,7 +15,7 @@ from examples.lab import ensembles, images, networks, probes, training
 from examples.lab.networks import linears, network
 from examples.lab.recipe import CHOICES, Recipe
 from examples.lab.training import Streams, Training, collapsed, final, train, trained, unpacked
-from minigrad import nn
+from minigrad import nn, optim
 from tests import fake_cupy
 from tests.gpu.definitions import Definitions
 
@@ -95,6 +95,45 @@ def test_a_schedule_draws_masks_in_its_half_alone(schedule: str, epochs: int) ->
     expected = {"always": [1, 1, 1, 1], "early": [1, 1, 0, 0], "late": [0, 0, 1, 1]}[schedule]
     assert moved.tolist() == [bool(e) for e in expected]
     assert moved.sum() == epochs
+
+
+def test_each_epoch_sees_the_same_images_in_a_new_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, _ = seen(monkeypatch)
+    one, two = (b"".join(part) for part in (batches[:4], batches[4:8]))
+    size = len(one) // SHORT["size"]
+    images_of = [[epoch[i : i + size] for i in range(0, len(one), size)] for epoch in (one, two)]
+    assert images_of[0] != images_of[1]
+    assert sorted(images_of[0]) == sorted(images_of[1])
+
+
+@pytest.mark.parametrize(
+    ("decay", "shares"), [(False, [1, 1, 1, 1]), (True, [1, 0.853553, 0.5, 0.146447])]
+)
+def test_the_rate_falls_along_half_a_cosine_if_it_is_to_decay(
+    decay: bool, shares: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    class Kept(optim.SGD):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            made.append(self)
+
+    monkeypatch.setattr(training.optim, "SGD", Kept)
+    rates: list[float] = []
+    recipe = Recipe(**{**SHORT, "epochs": 4}, decay=decay)
+    trained(0, recipe, lambda run: rates.append(made[0].param_groups[0]["lr"]))
+    assert rates == pytest.approx([0.2 * share for share in shares], abs=1e-6)
+
+
+def test_loss_and_accuracy_in_training_are_means_over_the_images() -> None:
+    run = trained(0, Recipe(**{**SHORT, "epochs": 1, "lr": 0.0}, dropout=[0.0, 0.0]))
+    x, y = run.split.train[np.arange(SHORT["size"])]
+    logits = run.net(x)
+    loss = nn.functional.cross_entropy(logits, y).item()
+    assert run.curves["train_loss"] == pytest.approx([loss], rel=1e-5)
+    right = (logits.argmax(1) == y).numpy().mean()
+    assert run.curves["noisy_acc"] == pytest.approx([right])
 
 
 def test_a_run_is_repeated_bit_by_bit() -> None:
