@@ -136,6 +136,12 @@ def test_loss_and_accuracy_in_training_are_means_over_the_images() -> None:
     assert run.curves["noisy_acc"] == pytest.approx([right])
 
 
+def test_the_bound_on_hidden_units_holds_during_a_training() -> None:
+    run = trained(0, Recipe(**SHORT, max_norm=0.1))
+    for layer in linears(run.net)[:-1]:
+        assert np.linalg.norm(layer.weight.detach().numpy(), axis=1).max() < 0.1001
+
+
 def test_a_run_is_repeated_bit_by_bit() -> None:
     a, b = (train(5, **SHORT) for _ in range(2))
     assert {**a, "seconds": 0} == {**b, "seconds": 0}
