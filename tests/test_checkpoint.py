@@ -387,6 +387,14 @@ def test_two_trainings_in_threads_with_one_file_leave_one_that_is_whole(tmp_path
 # ------------------------------------------------------------------------- signals
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt, which a shell turns off for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def signalled(training: Training, batch: int, *numbers: int) -> None:
     """Have a training get signals in a batch."""
     loss = training.loss
