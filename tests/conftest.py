@@ -22,6 +22,7 @@ for _library in ("OPENBLAS", "OMP", "MKL"):
 
 import re
 import secrets
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
     minigrad.manual_seed(config.option.seed)
     for name in config.option.without:
         sys.modules[name] = None  # type: ignore[assignment]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell's script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

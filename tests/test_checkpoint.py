@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -385,14 +385,6 @@ def test_two_trainings_in_threads_with_one_file_leave_one_that_is_whole(tmp_path
 
 
 # ------------------------------------------------------------------------- signals
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Let SIGINT interrupt, which a shell turns off for what it runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def signalled(training: Training, batch: int, *numbers: int) -> None:
