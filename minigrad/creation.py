@@ -92,9 +92,14 @@ def full(
         dtype: another dtype.
         device: where to put it.
         requires_grad: whether gradients are to be computed for it.
+
+    Raises:
+        RuntimeError: the number does not fit into an integer dtype.
     """
-    dtype = tensor(fill_value).dtype if dtype is None else dtype
-    data = places.empty(size, native(dtype), device)
+    dtype = tensor(fill_value).dtype if dtype is None else native(dtype)
+    if dtype.kind in "iu":
+        tensor(fill_value, dtype=dtype)  # which refuses what does not fit
+    data = places.empty(size, dtype, device)
     with on_device_of(data):
         data[...] = fill_value
     made: Tensor = wrap(data)

@@ -135,6 +135,10 @@ def test_a_number_that_does_not_fit_is_refused_where_pytorch_refuses_it(dtype):
 
     for number in [*ABOUT_EDGES, *FRACTIONS, *(-f for f in FRACTIONS)]:
         assert outcome(mg, number) == outcome(torch, number), number
+    for number in (300, 1e10, math.nan):
+        for m in (mg, torch):
+            with pytest.raises(RuntimeError, match="without overflow"):
+                m.full((2,), number, dtype=m.int8)
     with pytest.raises(RuntimeError, match="without overflow: -70000 is not within"):
         mg.tensor([1, -70_000], dtype=mg.int16)
 
