@@ -161,7 +161,7 @@ def _written_out(function: ast.FunctionDef) -> ast.expr:
 
 def _helpers(node: ast.AST, functions: dict[str, ast.FunctionDef]) -> list[str]:
     """Return the names of the module's functions that a formula calls, in order; not of its ops."""
-    names = [n.id for part in _computed(node) for n in ast.walk(part) if isinstance(n, ast.Name)]
+    names = [n.id for part in _computed(node) for n in _nodes(part) if isinstance(n, ast.Name)]
     return [name for name in names if name in functions and name not in ops.__all__]
 
 
@@ -171,6 +171,14 @@ def _computed(node: ast.AST) -> list[ast.AST]:
         return [node.body]
     assert isinstance(node, ast.FunctionDef)
     return list(node.body[ast.get_docstring(node) is not None :])
+
+
+def _nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a syntax tree's nodes, but for what refuses bad input: that is no derivative."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Raise | ast.ExceptHandler):
+            yield from _nodes(child)
 
 
 # ------------------------------------------------------------------------- changing them
@@ -202,7 +210,7 @@ def _of_entry(formula: Formula) -> Iterator[Mutant]:
 
 
 def _of_function(formula: Formula) -> Iterator[Mutant]:
-    for node in ast.walk(formula.node):
+    for node in _nodes(formula.node):
         if not isinstance(node, ast.stmt) or node is formula.node:
             continue
         for whole in [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]:

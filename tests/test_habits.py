@@ -148,6 +148,10 @@ def test_arrays():
 
 def test_functions():
     assert [check] == []
+
+def test_code_that_was_made_from_a_text():
+    exec("def inverse(x):\\n    return 1 / x", made := {})
+    made["inverse"](0)
 """
 
 
@@ -171,6 +175,7 @@ def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
         ": check(np.arange(size), np.zeros(size))\n    test_inner.py:",
         "assert [<function ch...>] == []\n",
         "one more item: <function check>\n",
+        "ZeroDivisionError: division by zero\nat\n    test_inner.py:",
     ):
         assert said in out
     assert "site-packages" not in out

@@ -281,6 +281,11 @@ class Forks:
         if self.parent:
             self._say(node.nodeid, call.excinfo.exconly().partition("\n")[0])
 
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """In a fork, report that pytest itself broke, which nobody overlooks, and end."""
+        if self.parent:
+            self._say("?", excinfo.exconly().partition("\n")[0])
+
     def pytest_sessionfinish(self) -> None:
         """In a fork, report that no test has failed, and end."""
         if self.parent:
