@@ -29,7 +29,7 @@ from tests.mutants import CALLERS, Mutant
 from tests.slips import Slip, watch
 
 EXAMPLES = 20  # of each property, at first
-MORE = 5
+MORE = 10
 SLOW = 2  # seconds, from which on a test is for what has survived the others
 PATIENCE = 5, 20  # seconds that a test may compute, and times what it takes as things are
 MEMORY = 4 * 2**30  # bytes

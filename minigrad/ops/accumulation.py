@@ -39,8 +39,7 @@ def cumsum(x: Any, dim: int, dtype: Any = None) -> Any:
 @differentiable(x=lambda g, dim: cumsum(g, dim))
 def _sums_from_the_end(x: Any, dim: int) -> Any:
     """Return the running sum from the last element on: the transpose of cumsum."""
-    axis = one_axis(dim, x.ndim)
-    return np.flip(cumsum(np.flip(x, axis), axis), axis) if x.ndim else x.copy()
+    return np.flip(cumsum(np.flip(x, dim), dim), dim) if x.ndim else x.copy()
 
 
 def _others(x: Any) -> Any:
@@ -62,8 +61,7 @@ def _to_factors(g: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
     """Return g times the product of all other elements."""
     if dim is None or not x.ndim:
         return g * _others(x.reshape((-1,))).reshape(x.shape)
-    others = _others(x.swapaxes(0, one_axis(dim, x.ndim))).swapaxes(0, one_axis(dim, x.ndim))
-    return spread(g, x.shape, dim, keepdim) * others
+    return spread(g, x.shape, dim, keepdim) * _others(x.swapaxes(0, dim)).swapaxes(0, dim)
 
 
 @differentiable(x=_to_factors)

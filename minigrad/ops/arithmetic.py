@@ -52,8 +52,7 @@ def _to_base(g: Any, a: Any, b: Any) -> Any:
     """Return g · b·a^(b-1): where b = 0 that is 0, also if a is 0 or NaN."""
     if not hasattr(b, "dtype"):  # a number
         return g * (b * a ** (b - 1)) if b else np.zeros_like(g)
-    away = (a < 0) | (a > 0)
-    return g * (b * where((b != 0) | away, a, 1) ** (b - 1))
+    return g * (b * where((b != 0) | (a > 0), a, 1) ** (b - 1))
 
 
 def _to_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:

@@ -130,7 +130,7 @@ def floor(x: Any) -> Any:
 @fused(kernels.relu_backward)
 def _where_on(g: Any, y: Any) -> Any:
     """Return g where y, what relu returned, is not 0: where x is positive, or NaN."""
-    if not type(g) is type(y) is np.ndarray or g.dtype != y.dtype:
+    if type(g) is not np.ndarray:
         return kept(g, y != 0)
     # The bits of -|y|, read as an integer, are negative just where y is not 0; so shifted they are
     # all 1 there and all 0 elsewhere: a quarter quicker than `kept`.

@@ -87,8 +87,6 @@ def _deviations(x: Any, dim: Dim) -> Any:
     axes = reduced_axes(dim, x.ndim)
     x = floating(x)
     x = x.astype(wide(x.dtype), copy=False)
-    if not x.size:
-        return x.copy()
     first = x[(*[slice(0, 1) if i in axes else slice(None) for i in range(x.ndim)], ...)]
     y = np.subtract(x, first, out=np.empty_like(x))
     return np.subtract(x, first + _mean(y, axes, True), out=y)
@@ -154,7 +152,7 @@ def _to_extremes(g: Any, y: Any, x: Any, dim: Dim, keepdim: bool) -> Any:
     y = spread(y, x.shape, dim, keepdim)
     hit = (x == y) | (x != x)  # if any is NaN, so is y
     count = sum(hit, dim, True).astype(_widened(g).dtype)
-    return kept(spread(_widened(g), x.shape, dim, keepdim) / count, hit)
+    return kept(spread(g, x.shape, dim, keepdim) / count, hit)
 
 
 @differentiable(x=_to_extremes)
@@ -282,7 +280,7 @@ def logsumexp(x: Any, dim: Dim = None, keepdim: bool = False) -> Any:
     return (y + top.reshape(y.shape)).astype(x.dtype)
 
 
-@differentiable(x=lambda g, y, dim: y * (_widened(g) - sum(_widened(g) * y, dim, True)))
+@differentiable(x=lambda g, y, dim: y * (g - sum(_widened(g) * y, dim, True)))
 def softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     """Return eˣ / Σ eˣ along ``dim``, computed without overflow."""
     if dtype is not None:

@@ -158,6 +158,27 @@ def test_where_a_norm_is_0_its_derivatives_are_0_as_in_pytorch(p: float) -> None
         assert minigrad.grad(g.sum(), x)[0].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 3])
+def test_an_element_that_is_0_gets_no_gradient_of_a_norm_as_in_pytorch(p: float) -> None:
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.array([0.0, 4, -9]))
+        found.append(to_array(framework.grad(framework.module.norm(x, p), [x])[0]))
+    assert found[0][0] == 0
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+def test_powers_beyond_the_range_of_halves_count() -> None:
+    """500² is infinite as a half, and so are 600² and the cube of the norm."""
+    x = np.array([500, -600, 0], np.float16)
+    leaf = MINIGRAD.leaf(x)
+    y = leaf.norm(3)
+    cubes = np.abs(x.astype(np.float64)) ** 3
+    assert y.item() == np.float16(cubes.sum() ** (1 / 3))
+    expected = np.sign(x) * (cubes / cubes.sum()) ** (2 / 3)
+    np.testing.assert_allclose(to_array(minigrad.grad(y, leaf)[0]), expected, rtol=1e-3)
+
+
 def test_a_product_of_many_factors_takes_memory_in_proportion() -> None:
     x = minigrad.ones(2**17, requires_grad=True)
     x.prod().backward()

@@ -383,6 +383,15 @@ def test_gradients_of_powers_of_what_is_not_finite_are_pytorchs() -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("seed", [INF, -INF, NAN])
+@pytest.mark.filterwarnings("ignore:invalid value encountered in multiply")
+def test_an_infinite_gradient_does_not_reach_the_exponent_of_base_0(seed: float) -> None:
+    """0ᵇ is 0 around b = 1 and 2, however it is scaled; PyTorch has NaN."""
+    b = MINIGRAD.leaf(np.array([0.0, 1, 2]))
+    y = minigrad.zeros(3, dtype="float64") ** b
+    assert minigrad.grad(y, b, minigrad.full_like(y, seed))[0].tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize("a", [2.0, 0.5, 7.0])
 def test_the_mixed_derivative_of_a_power_at_exponent_0_is_the_same_both_ways(a: float) -> None:
     """d²(aᵇ)/da db = a^(b-1) (1 + b log a), at b = 0 it is 1/a; PyTorch has 0 through da."""

@@ -267,6 +267,19 @@ def test_class_cross_entropy_is_its_definition(create_graph: bool) -> None:
         np.testing.assert_allclose(ours, definition, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.parametrize("ignored", [-1, 0, 1, 2, 3])
+def test_any_label_can_be_the_ignored_one_also_that_of_a_class(ignored: int) -> None:
+    labels = np.array([0, 1, 2, 1, 0])
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        loss = framework.module.nn.functional.cross_entropy
+        x = framework.leaf(np.linspace(-2, 2, 15).reshape(5, 3) ** 3)
+        y = loss(x, framework.tensor(labels), ignore_index=ignored)
+        found.append([to_array(t) for t in (y, *framework.grad(y, [x]))])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
 def test_many_classes_in_float16_are_summed_in_float32() -> None:
     x = minigrad.zeros(4, 8192, dtype=minigrad.float16).requires_grad_()
     loss = minigrad.class_cross_entropy(x, minigrad.zeros(4, dtype=minigrad.int64))

@@ -396,6 +396,19 @@ def test_what_is_not_a_number_of_either_sign_passes_a_rectifier(dtype: str) -> N
     assert set(minigrad.grad(y, x, minigrad.full_like(x, 2.0))[0].tolist()) == {2}
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_selected_gradient_is_the_one_that_flows_in_to_its_last_bit(dtype: Any) -> None:
+    limits = np.finfo(dtype)
+    x = np.array([limits.smallest_subnormal, limits.tiny, 1, 1.75, 2, 3, limits.max, INF], dtype)
+    g = np.nextafter(np.array([1, -1, 1e3, -1e-3, 1, -1, 1e3, -1e-3], dtype), dtype(9))
+    for name in ("relu", "clamp", "maximum"):
+        leaf = MINIGRAD.leaf(x)
+        low = [] if name == "relu" else [minigrad.zeros(8, dtype=dtype)]
+        y = getattr(minigrad, name)(leaf, *low)
+        found = to_array(minigrad.grad(y, leaf, MINIGRAD.tensor(g))[0])
+        assert found.tobytes() == g.tobytes(), name
+
+
 @pytest.mark.parametrize("layout", ["broadcast", "strided", "transposed"])
 def test_a_selected_gradient_may_lie_anywhere_in_memory(layout: str) -> None:
     g = {

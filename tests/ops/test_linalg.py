@@ -24,7 +24,7 @@ def products(min_side: int) -> st.SearchStrategy:
 def layers(draw: st.DrawFn, bias: bool) -> tuple[list[tuple[int, ...]], dict]:
     """Draw the inputs of linear: x of one to three dimensions, weight, perhaps bias."""
     *lead, n_in = draw(shapes(min_dims=1))
-    n_out = draw(st.integers(0, 3))
+    n_out = draw(st.one_of(st.integers(0, 3), st.sampled_from(lead or [1])))
     return [(*lead, n_in), (n_out, n_in), (n_out,)][: 2 + bias], {}
 
 

@@ -494,6 +494,7 @@ def test_unbiased_is_another_way_to_say_correction(name: str) -> None:
     assert op(X, 1).tolist() == op(X, 1, correction=1).tolist() == op(X, 1, unbiased=True).tolist()
     assert op(X, 1, correction=0).tolist() == op(X, 1, unbiased=False).tolist()
     assert op(X, 1).tolist() != op(X, 1, correction=0).tolist()
+    assert op(X, 1).tolist() == op(X, 1, correction=None).tolist()
 
 
 def test_std_is_the_root_of_var() -> None:
@@ -511,6 +512,23 @@ def test_the_spread_of_one_element_is_nan_and_so_is_its_gradient(name: str) -> N
             (g,) = framework.grad(y, [x])
         assert np.isnan(y.item())
         assert np.isnan(to_array(g)).all()
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize("correction", [2, 2.5, 7])
+@pytest.mark.filterwarnings("error", "ignore:.*egrees of freedom")
+def test_without_degrees_of_freedom_a_spread_has_no_gradient(name: str, correction: float) -> None:
+    x = MINIGRAD.leaf(np.array([1.0, 2.0]))
+    y = getattr(minigrad, name)(x, correction=correction)
+    assert y.item() == INF
+    assert np.isnan(gradient(y, x)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_mean_of_nothing_is_nan_without_a_warning() -> None:
+    x = MINIGRAD.leaf(np.ones((3, 0)))
+    assert np.isnan(x.mean(1).tolist()).all()
+    assert gradient(x.mean(), x).shape == (3, 0)
 
 
 def test_max_and_min_along_a_dimension_say_where() -> None:
@@ -595,9 +613,34 @@ def test_probabilities_of_halves_sum_to_1() -> None:
             np.testing.assert_allclose(g, np.broadcast_to(right, shape), atol=2e-3)
 
 
+def test_small_probabilities_of_halves_count() -> None:
+    x = half(8192, value=-11.5)
+    with minigrad.no_grad():
+        x[0] = 0
+    g = np.full(8192, 0.004, np.float16)
+    g[0] = 0
+    exact = np.exp(to_array(x.detach()).astype(np.float64))
+    exact /= exact.sum()
+    found = to_array(minigrad.grad(x.softmax(0), x, minigrad.tensor(g))[0])
+    np.testing.assert_allclose(found[0], exact[0] * (0 - (g * exact).sum()), rtol=1e-2)
+
+
+def test_gradients_that_add_up_beyond_the_range_of_halves_count() -> None:
+    x = half(8192)
+    (g,) = minigrad.grad(x.log_softmax(0), x, minigrad.full_like(x, 100.0))
+    np.testing.assert_allclose(to_array(g), 0, atol=0.5)  # log 8192 is rounded by 0.3 percent
+    x = half(70_000)
+    one = np.zeros(70_000, np.float16)
+    one[0] = 1000
+    (g,) = minigrad.grad(x.log_softmax(0), x, minigrad.tensor(one))
+    np.testing.assert_allclose(to_array(g)[1:], -1 / 70, rtol=8e-4)
+
+
 def test_counts_beyond_the_range_of_halves_count() -> None:
     """70,000 is infinite as a half."""
     x = half(70_000)
+    assert x.mean().item() == 1
+    np.testing.assert_allclose(gradient(x.logsumexp(0) * 1000, x), 1 / 70, rtol=1e-3)
     for y in (x.mean(), x.max(), x.amax(0), x.amin()):
         np.testing.assert_allclose(gradient(y, x), 1 / 70_000, rtol=2e-3)
     assert x.var().item() == x.std().item() == 0
@@ -627,6 +670,8 @@ def test_equal_elements_have_their_own_mean_and_no_spread(value: float, dtype: A
         np.testing.assert_allclose(x.mean(dim).tolist(), column, rtol=20 * np.finfo(dtype).eps)
         assert not x.var(dim).any()
         assert not x.std(dim).any()
+    x = MINIGRAD.tensor(np.array([[value, 1e6, -1e-3]] * 9, dtype))
+    assert x.var(0).tolist() == [0, 0, 0]
     x = MINIGRAD.leaf(np.full((1001, 2), value, dtype))
     assert not gradient(x.var(0).sum(), x).any()
     assert not gradient(x.std(), x).any()
