@@ -5,14 +5,27 @@
 
 EQUIVALENT = {
     "the larger of two is above one of them just where the other is, and so for the smaller": (
-        "maximum, a: kept(g, ~(a <= b)) + kept(g / 2, a == b) → "
-        "kept(g, ~(y <= b)) + kept(g / 2, a == b)",
-        "maximum, b: kept(g, ~(b <= a)) + kept(g / 2, a == b) → "
-        "kept(g, ~(y <= a)) + kept(g / 2, a == b)",
-        "minimum, a: kept(g, ~(a >= b)) + kept(g / 2, a == b) → "
-        "kept(g, ~(y >= b)) + kept(g / 2, a == b)",
-        "minimum, b: kept(g, ~(b >= a)) + kept(g / 2, a == b) → "
-        "kept(g, ~(y >= a)) + kept(g / 2, a == b)",
+        "maximum, a: kept(g, ~(a <= b)) + kept(g / 2, a == b) → kept(g, ~(y <= b)) + kept(g / "
+        "2, a == b)",
+        "maximum, b: kept(g, ~(b <= a)) + kept(g / 2, a == b) → kept(g, ~(y <= a)) + kept(g / "
+        "2, a == b)",
+        "minimum, a: kept(g, ~(a >= b)) + kept(g / 2, a == b) → kept(g, ~(y >= b)) + kept(g / "
+        "2, a == b)",
+        "minimum, b: kept(g, ~(b >= a)) + kept(g / 2, a == b) → kept(g, ~(y >= a)) + kept(g / "
+        "2, a == b)",
+    ),
+    "the result is above x just where x is below min < max, and below x where x is above max": (
+        "clamp, x: kept(g, _within(x, min, max)) → kept(g, _within(x, min, y))",
+        "clamp, min: kept(g, (x < min) & (True if max is None else min < max)) → kept(g, (x < "
+        "y) & (True if max is None else min < max))",
+        "clamp, max: kept(g, (x > max) | (False if min is None else max < min)) → kept(g, (x > "
+        "y) | (False if min is None else max < min))",
+    ),
+    "the result lies below max where x < min < max, and below min where max < min": (
+        "clamp, min: kept(g, (x < min) & (True if max is None else min < max)) → kept(g, (x < "
+        "min) & (True if max is None else y < max))",
+        "clamp, max: kept(g, (x > max) | (False if min is None else max < min)) → kept(g, (x > "
+        "max) | (False if min is None else y < min))",
     ),
     "a product is the same in any order, but for rounding": (
         "pow, b: _to_exponent(g, y, a, b) → _to_exponent(y, g, a, b)",
@@ -25,29 +38,133 @@ EQUIVALENT = {
         "overwrite, x: np.zeros_like(g) → _transposed(np.zeros_like(g))",
         "overwrite, x: np.zeros_like(g) → np.zeros_like(x)",
         "overwrite, x: np.zeros_like(g) → np.zeros_like(y)",
+        "_to_base: g * (b * a ** (b - 1)) if b else np.zeros_like(g) → g * (b * a ** (b - 1)) "
+        "if b else np.zeros_like(a)",
+        "_to_exponent: a if hasattr(a, 'dtype') else a + np.zeros_like(y) → a if hasattr(a, "
+        "'dtype') else a + np.zeros_like(b)",
+        "_to_exponent: a if hasattr(a, 'dtype') else a + np.zeros_like(y) → a if hasattr(a, "
+        "'dtype') else a + np.zeros_like(g)",
     ),
-    "what is multiplied by 0 or 1 and by the scale may be so in any order": (
-        "masked_scale, x: masked_scale(g, keep, scale) → masked_scale(g, scale, keep)",
+    "a tensor stays what it is when zeros are added": (
+        "_to_exponent: a if hasattr(a, 'dtype') else a + np.zeros_like(y) → a + np.zeros_like(y)",
+    ),
+    "at exponent 0 of a base that is not positive, it is 0 times a number": (
+        "_to_base: g * (b * where((b != 0) | (a > 0), a, 1) ** (b - 1)) → g * (b * where((b != "
+        "0) | (a > 0), a, 2) ** (b - 1))",
+    ),
+    "what stands where nothing is kept does not matter, if only it is a number": (
+        "_to_exponent: kept(g * (y * np.log(where(counts, a, 1))), counts) → kept(g * (y * "
+        "np.log(where(counts, a, 2))), counts)",
+        "_to_normed: kept(g, y != 0) * powers / where(y == 0, 1, y) ** (p - 1) → kept(g, y != "
+        "0) * powers / where(y == 0, 2, y) ** (p - 1)",
+        "_to_normed: x if p == 2 else sign(x) * where(x == 0, 1, abs(x)) ** (p - 1) → x if p "
+        "== 2 else sign(x) * where(x == 0, 2, abs(x)) ** (p - 1)",
+        "std, x: _to_deviations(kept(_widened(g), y != 0) / where(y == 0, 1, y), x, dim, "
+        "correction, keepdim) → _to_deviations(kept(_widened(g), y != 0) / where(y == 0, 2, "
+        "y), x, dim, correction, keepdim)",
+    ),
+    "a gradient has the dtype of the result, and x has it too": (
+        "_to_normed: x.dtype == np.float16 → g.dtype == np.float16",
+        "_to_normed: x.dtype == np.float16 → y.dtype == np.float16",
+        "_where_on: 8 * y.itemsize - 1 → 8 * g.itemsize - 1",
+        "_where_on: bits.view(y.dtype) → bits.view(g.dtype)",
+        "_where_on: np.abs(y, out=np.empty_like(y)).view(integers) → np.abs(y, "
+        "out=np.empty_like(g)).view(integers)",
+        "_to_extremes: sum(hit, dim, True).astype(_widened(g).dtype) → sum(hit, dim, "
+        "True).astype(_widened(x).dtype)",
+        "_to_extremes: sum(hit, dim, True).astype(_widened(g).dtype) → sum(hit, dim, "
+        "True).astype(_widened(y).dtype)",
+    ),
+    "a gradient has the shape of the result": (
+        "mean, x: spread(_widened(g) / (_count(x_shape, g.shape) or 1), x_shape, dim, keepdim) "
+        "→ spread(_widened(g) / (_count(x_shape, y.shape) or 1), x_shape, dim, keepdim)",
+        "_to_extremes: kept(spread(g, x.shape, dim, keepdim) / count, hit) → kept(spread(g, "
+        "y.shape, dim, keepdim) / count, hit)",
+    ),
+    "the quotient of two float32 is the same if it is computed in float64 and rounded": (
+        "_to_extremes: sum(hit, dim, True).astype(_widened(g).dtype) → sum(hit, dim, True)",
+    ),
+    "all of the sign's bits are 1 or 0, however many of them are shifted in": (
+        "_where_on: 8 * y.itemsize - 1 → 1 - 8 * y.itemsize",
+        "_where_on: 8 * y.itemsize - 1 → 8 * y.itemsize",
+        "_where_on: 8 * y.itemsize - 1 → 9 * y.itemsize - 1",
+    ),
+    "the name of a dtype stands for it": (
+        "_where_on: np.dtype(f'i{y.itemsize}') → f'i{y.itemsize}'",
+    ),
+    "there is a quick way to choose and a plain one, and both choose the same": (
+        "_where_on: type(g) is not np.ndarray → g is not np.ndarray",
+        "_where_on: type(g) is not np.ndarray → type(y) is not np.ndarray",
+        "kept: np.negative(keep.view(np.int8), dtype=_BITS[x.itemsize]) → np.negative(keep, "
+        "dtype=_BITS[x.itemsize])",
+        "kept: type(keep) is not np.ndarray → keep is not np.ndarray",
+    ),
+    "NumPy, too, adds products of halves in float32, only later": (
+        "_product: not isinstance(a, np.ndarray) → isinstance(a, np.ndarray)",
+        "_product: not isinstance(a, np.ndarray) → not isinstance(b, np.ndarray)",
+        "_product: a.dtype == _FLOAT16 == b.dtype → b.dtype == _FLOAT16 == b.dtype",
+        "_product: (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16) → (a @ "
+        "b.astype(np.float32)).astype(np.float16)",
+        "_product: (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16) → "
+        "(a.astype(np.float32) @ b).astype(np.float16)",
+    ),
+    "a matrix has the shape that it would get, and its gradient has as many dimensions": (
+        "_to_weight: _product(g.T, x) if x.ndim == 2 else _product(_rows(g).T, _rows(x)) → "
+        "_product(_rows(g).T, _rows(x))",
+        "_to_weight: _product(g.T, x) if x.ndim == 2 else _product(_rows(g).T, _rows(x)) → "
+        "_product(g.T, x) if g.ndim == 2 else _product(_rows(g).T, _rows(x))",
     ),
     "a number, and what has its dimensions still, is broadcast also without a new shape": (
         "spread: not keepdim and g.ndim → not keepdim",
         "spread: not keepdim and g.ndim → g.ndim",
     ),
+    "what is reduced to a number has one dimension, and is all of it": (
+        "_to_factors: dim is None or not x.ndim → dim is None or not g.ndim",
+    ),
+    "a gradient of a number may be the one that flows in": (
+        "_sums_from_the_end: np.flip(cumsum(np.flip(x, dim), dim), dim) if x.ndim else "
+        "x.copy() → np.flip(cumsum(np.flip(x, dim), dim), dim) if x.ndim else x",
+    ),
     "where the result has no elements, what is reduced has none either": (
-        "_count: math.prod(whole) // (math.prod(reduced) or 1) → "
-        "math.prod(whole) // (math.prod(reduced) or 2)",
+        "_count: math.prod(whole) // (math.prod(reduced) or 1) → math.prod(whole) // "
+        "(math.prod(reduced) or 2)",
+    ),
+    "of nothing, a gradient has no elements": (
+        "mean, x: spread(_widened(g) / (_count(x_shape, g.shape) or 1), x_shape, dim, keepdim) "
+        "→ spread(_widened(g) / (_count(x_shape, g.shape) or 2), x_shape, dim, keepdim)",
     ),
     "NumPy takes any negative size for the one that remains": (
-        "_along: [np.arange(n, like=indices).reshape([-1 if j == i else 1 for j in range(ndim)]) "
-        "for i, n in enumerate(shape)] → "
-        "[np.arange(n, like=indices).reshape([-2 if j == i else 1 for j in range(ndim)]) "
-        "for i, n in enumerate(shape)]",
-        "class_shares: [-1 if i == dim else 1 for i in range(x.ndim)] → "
-        "[-2 if i == dim else 1 for i in range(x.ndim)]",
+        "_along: [np.arange(n, like=indices).reshape([-1 if j == i else 1 for j in "
+        "range(ndim)]) for i, n in enumerate(shape)] → [np.arange(n, like=indices).reshape([-2 "
+        "if j == i else 1 for j in range(ndim)]) for i, n in enumerate(shape)]",
+        "_scatter_along: _added(x, (math.prod(shape),), Index(None, "
+        "indices.reshape(-1))).reshape(shape) → _added(x, (math.prod(shape),), Index(None, "
+        "indices.reshape(-2))).reshape(shape)",
+        "_to_factors: g * _others(x.reshape((-1,))).reshape(x.shape) → g * "
+        "_others(x.reshape((-2,))).reshape(x.shape)",
+        "_to_weight: _product(g.reshape((-1,)), _rows(x)) → _product(g.reshape((-2,)), _rows(x))",
+        "class_shares: [-1 if i == dim else 1 for i in range(x.ndim)] → [-2 if i == dim else 1 "
+        "for i in range(x.ndim)]",
         "_places: (labels if counted is None else np.where(counted, labels, 0)).reshape(-1) → "
         "(labels if counted is None else np.where(counted, labels, 0)).reshape(-2)",
         "_class_cross_entropy_gradient: counted.reshape(-1) → counted.reshape(-2)",
         "_class_cross_entropy_gradient: g.reshape(-1) → g.reshape(-2)",
+    ),
+    "what is put somewhere is broadcast: a further dimension of size 1 is none": (
+        "_scatter: place[... if steps.advanced is None else steps.advanced] → "
+        "place[steps.advanced]",
+    ),
+    "the engine casts a gradient to the dtype of its argument, and a copy costs time only": (
+        "_added: y.astype(x.dtype, copy=False) → y",
+        "_added: y.astype(x.dtype, copy=False) → y.astype(x.dtype, copy=True)",
+        "_deviations: x.astype(wide(x.dtype), copy=False) → x.astype(wide(x.dtype), copy=True)",
+        "_class_cross_entropy_gradient: p.reshape((len(p), *rest)).swapaxes(0, "
+        "dim).astype(x.dtype, copy=False) → p.reshape((len(p), *rest)).swapaxes(0, dim)",
+        "_class_cross_entropy_gradient: p.reshape((len(p), *rest)).swapaxes(0, "
+        "dim).astype(x.dtype, copy=False) → p.reshape((len(p), *rest)).swapaxes(0, "
+        "dim).astype(x.dtype, copy=True)",
+        "class_shares: (q if weight is None else (q * weight).astype(q.dtype), count) → (q if "
+        "weight is None else q * weight, count)",
     ),
     "what flows into a gradient of x has the shape and dtype of x": (
         "_to_logits: class_dim(x) → class_dim(v)",
@@ -57,8 +174,8 @@ EQUIVALENT = {
         "class_shares(v, labels, weight, ignore_index, label_smoothing)",
     ),
     "of nothing, what is divided is 0 or NaN, whatever it is divided by": (
-        "_divisor: np.where(count == 0, 1, count).astype(wide(like.dtype)) → "
-        "np.where(count == 0, 2, count).astype(wide(like.dtype))",
+        "_divisor: np.where(count == 0, 1, count).astype(wide(like.dtype)) → np.where(count == "
+        "0, 2, count).astype(wide(like.dtype))",
     ),
     "of a count other than 0, an array on the host is what its number is": (
         "_divisor: isinstance(count, int) → count",

@@ -14,7 +14,8 @@ With ``--record FILE`` what becomes of each is written down as it comes, and wha
 in a file that has not changed since, is not run again.
 
 Exit status 0 says that the tests pass as things are, and fail with each mutant. Hypothesis draws
-the same examples in every run, as many as in the profile ``ci``. Needs PyTorch and ``os.fork``.
+the same examples in every run: as many as in the profile ``dev``, and ten times as many where a
+mutant survives these. Needs PyTorch and ``os.fork``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -89,7 +90,7 @@ table, and the tests of its op have to fail. A formula is an entry of the table,
 that entries call and that is no public op.
 
 Of {all} mutants the tests kill {killed}; {alive} live, and {equivalent} compute the same as the
-right formula, for the reasons at the end.
+right formula, for the reasons below. `tests/equivalents.py` says which: they have to survive.
 
     {command}
 
@@ -106,15 +107,8 @@ def report(trials: Sequence[Trial], options: str) -> str:
     parts.append(table(trials, "file", lambda mutant: f"`{mutant.formula.module}`"))
     parts.append("## By what was changed\n")
     parts.append(table(trials, "change", lambda mutant: mutant.kind))
-    for file in dict.fromkeys(trial.mutant.formula.module for trial in trials):
-        own = [trial for trial in trials if trial.mutant.formula.module == file]
-        parts.append(f"## `{file}`\n")
-        parts.append(table(own, "op or function", lambda mutant: f"`{mutant.formula.owner}`"))
-    parts.append("## Mutants that compute the same\n")
-    there = {str(trial.mutant) for trial in trials}
-    for reason, shown in EQUIVALENT.items():
-        if same := [f"  - `{mutant}`" for mutant in shown if mutant in there]:
-            parts.append("\n".join([f"- {reason}:", *same]))
+    if said := reasons(trials, EQUIVALENT):
+        parts += ["## Why some compute the same\n", *said]
     return "\n".join(parts) + "\n"
 
 
@@ -126,11 +120,19 @@ def report_of_package(trials: Sequence[Trial]) -> str:
         fates = Counter(trial.fate for trial in trials if trial.mutant.module == file)
         cells = [fates.total(), *(fates[fate] for fate in shown_fates)]
         lines.append("| " + " | ".join([f"`{file}`", *map(str, cells)]) + " |")
-    reasons = [r for file, r in HARMLESS.items() if any(file == t.mutant.module for t in trials)]
-    for reason, shown in [item for by_reason in reasons for item in by_reason.items()]:
-        if same := [f"  - `{t.mutant}`" for t in trials if str(t.mutant) in shown]:
-            lines += ["", f"- {reason}:", *same]
+    for file, known in HARMLESS.items():
+        own = [trial for trial in trials if trial.mutant.module == file]
+        if said := reasons(own, known):
+            lines += ["", f"`{file}`:", "", *said]
     return "\n".join(lines) + "\n"
+
+
+def reasons(trials: Sequence[Trial], known: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return why some compute the same, and how many that are, as a list in Markdown."""
+    counts = {
+        why: sum(str(trial.mutant) in shown for trial in trials) for why, shown in known.items()
+    }
+    return [f"- {why} ({count})" for why, count in counts.items() if count]
 
 
 def table(trials: Sequence[Trial], head: str, key: Callable[[Mutant], str]) -> str:

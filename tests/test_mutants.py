@@ -75,6 +75,13 @@ def test_functions_that_entries_call_are_wronged_too_unless_they_are_ops() -> No
     assert "softmax" not in found
 
 
+def test_what_refuses_bad_input_is_left_as_it_is() -> None:
+    assert "_mismatch" not in {f.owner for f in formulas("minigrad/ops/linalg.py")}
+    found = {m.before for m in mutants(formula("linalg", "_product"))}
+    assert "device_of(a) != device_of(b)" not in found
+    assert "a @ b" in found
+
+
 PLANTED = """
 import minigrad
 from tests.mutants import formulas, mutants
@@ -92,7 +99,7 @@ calls = [lambda x: x * 5, lambda x: x.mean(), lambda x: x.amax(), lambda x: mini
 print([gradient(call) for call in calls])
 plant("arithmetic", "mul", "-(g * b)")
 plant("reduction", "_count", "math.prod(reduced)")
-plant("reduction", "_to_extremes", "spread(_widened(g), x.shape, dim, keepdim) / count")
+plant("reduction", "_to_extremes", "spread(g, x.shape, dim, keepdim) / count")
 plant("shape", "_concatenate", "2 * getitem(")
 print([gradient(call) for call in calls])
 """

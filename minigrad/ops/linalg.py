@@ -28,7 +28,7 @@ def _product(a: Any, b: Any) -> Any:
     try:
         if not isinstance(a, np.ndarray):
             return _of_others(a, b)
-        if a.dtype == _FLOAT16 == b.dtype:
+        if a.dtype == _FLOAT16 == b.dtype:  # BLAS has no halves; without it, this takes far longer
             return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
         return a @ b
     except ValueError:

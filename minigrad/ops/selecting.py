@@ -19,7 +19,7 @@ def kept(x: Any, keep: Any) -> Any:
         x: floating-point, any shape.
         keep: booleans that broadcast to the shape of x.
     """
-    if type(x) is not np.ndarray or type(keep) is not np.ndarray:
+    if type(keep) is not np.ndarray:
         return np.where(keep, x, 0)
     # All bits of x, or none: NumPy's where takes ten times as long if it cannot be foreseen.
     bits = np.negative(keep.view(np.int8), dtype=_BITS[x.itemsize])

@@ -194,7 +194,7 @@ def test_a_layer_that_does_not_fit_is_named_with_both_shapes(
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_products_of_halves_are_added_in_float32(dtype: str) -> None:
-    """NumPy adds them one by one, and stops at 2048."""
+    """Added in halves, ones would stop at 2048."""
     a, b = (MINIGRAD.leaf(np.ones(shape, dtype)) for shape in ((2, 4096), (4096, 3)))
     y, z = a @ b, minigrad.linear(a, b.T)
     assert y.tolist() == z.tolist() == [[4096] * 3] * 2

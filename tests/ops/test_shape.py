@@ -123,6 +123,14 @@ def takings(draw: st.DrawFn) -> Any:
 
 
 @st.composite
+def flat_takings(draw: st.DrawFn) -> Any:
+    """Draw a shape, and indices of any shape into its elements in order."""
+    shape, size = draw(shapes(min_side=1)), draw(shapes(max_dims=2))
+    elements = st.integers(0, math.prod(shape) - 1)
+    return [shape], {"indices": draw(hnp.arrays(np.int64, size, elements=elements))}
+
+
+@st.composite
 def joinings(draw: st.DrawFn) -> Any:
     (shape,), options = draw(dimensions("dim"))
     sizes = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
@@ -213,6 +221,9 @@ CASES = {
         torch=lambda t, x, index: put(t, x, t.tensor(1.5, dtype=x.dtype), index),
     ),
     "take_along_dim": Case(lambda m, x, indices, dim: m.take_along_dim(x, indices, dim), takings()),
+    "take_along_dim: of all elements in order": Case(
+        lambda m, x, indices: m.take_along_dim(x, indices), flat_takings()
+    ),
     "concatenate": Case(lambda m, *xs, dim: m.concatenate(xs, dim), joinings()),
     "stack": Case(lambda m, *xs, dim: m.stack(xs, dim), stackings),
 }
