@@ -154,6 +154,7 @@ def test_functions():
 @pytest.mark.parametrize(
     ("options", "profile", "scale"),
     [([], "ci", 15), (["--hypothesis-profile=long"], "long", 750)],
+    ids=["by default", "long"],
 )
 def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
     options: list[str], profile: str, scale: int, tmp_path: Path

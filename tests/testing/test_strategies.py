@@ -53,7 +53,7 @@ NOT_FINITE: dict[str, Callable[[np.ndarray], Any]] = {
 
 
 @pytest.mark.parametrize("condition", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("strategy", [mst.arrays(), mst.dropout_inputs()])
+@pytest.mark.parametrize("strategy", [mst.arrays(), mst.dropout_inputs()], ids=["arrays", "inputs"])
 def test_arrays_of_every_kind_are_drawn(strategy: Any, condition: Any) -> None:
     assert finds(strategy, condition)
 
