@@ -9,12 +9,12 @@ numbered and nothing is cut off: what does not read well is not collected, and t
 from __future__ import annotations
 
 import linecache
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from types import FunctionType
+from fractions import Fraction
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ import minigrad
 LONGEST = 120  # characters, with the file and the function
 OUTCOMES = {"error", "expected", "kept", "launches", "message", "places", "remark", "reported"}
 OUTCOMES |= {"said", "shares", "shown", "status", "text", "word", "words"}
-BARE = re.compile(r"[\W\d_]*|True|False|None|-?inf|nan")  # says nothing without the argument's name
+BARE = re.compile(r"|[\W\d_]*\d[\W\d_]*|True|False|None|-?inf|nan")  # needs the argument's name
 CASE = type(pytest.param())
 
 
@@ -42,7 +42,7 @@ def pytest_make_collect_report() -> Iterator[None]:
 def fault(name: str) -> str:
     """Return what keeps a test's name from reading well; "" if nothing does."""
     if len(name) > LONGEST:
-        return f"has {len(name)} characters, not {LONGEST}: say the case in words, with id="
+        return f"has {len(name)} characters, more than {LONGEST}: shorten it, or the case, with id="
     if re.search(r"\.\.\.|\\", name.partition("[")[2]):
         return "has been cut off or escaped: say the case in words, with id="
     return ""
@@ -83,8 +83,8 @@ def titles(argnames: str | Sequence[str], cases: Sequence[Any], ids: Any = None)
         title = title if case.id is None else case.id
         if title is None:
             title = {n: called(v, n, say) for n, v in zip(names, case.values, strict=True)}
-        elif len(names) == 1 and BARE.fullmatch(str(title)):
-            title = f"{names[0]}={title}"
+        elif alone and BARE.fullmatch(str(title)):
+            title = f"{argnames}={title}"
         parts.append(title)
     silent = [name for name in names if name in OUTCOMES]
     found = [_joined(part, silent) for part in parts]
@@ -93,12 +93,13 @@ def titles(argnames: str | Sequence[str], cases: Sequence[Any], ids: Any = None)
     ):
         del silent[0]
         found = [
-            _joined(part, silent) if found[i] in alike else found[i] for i, part in enumerate(parts)
+            _joined(part, silent) if title in alike else title
+            for part, title in zip(parts, found, strict=True)
         ]
-    for title, count in Counter(found).items():
-        if count > 1 or BARE.fullmatch(str(title)):
-            alike = f"{count} cases are" if count > 1 else "a case is"
-            raise ValueError(f"{alike} called {title!r}: say in words which it is, with id=")
+    for title, n in Counter(found).items():
+        if n > 1 or BARE.fullmatch(str(title)):
+            count = "a case is" if n == 1 else f"{n} cases are"
+            raise ValueError(f"{count} called {str(title)!r}: say in words which it is, with id=")
     return found
 
 
@@ -112,32 +113,36 @@ def called(value: Any, argname: str, say: Callable[[Any], Any] | None = None) ->
     """Return what a value is called: ``dim=0``; what is a word needs no argument's name."""
     word = say(value) if say else None
     word = _word(value) if word is None else str(word)
-    if word is None or (BARE.fullmatch(word) and (word or not say)):
+    if isinstance(value, minigrad.Tensor | np.ndarray) and word is None:
+        word = f"{argname} of {_written(value)}"
+    elif (
+        word is None or (not say and not re.search(r"\w", word)) or (word and BARE.fullmatch(word))
+    ):
         word = f"{argname}={_written(value) if word is None else word}"
-    return "".join(c if c.isascii() and c.isprintable() else ascii(c)[1:-1] for c in word)
+    return word
 
 
 def _word(value: Any) -> str | None:
     """Return what a value is called where that is a word; None if it is not."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
+    if isinstance(value, str | bytes):
+        return value if isinstance(value, str) else value.decode("latin-1")
     if isinstance(value, FunctionType) and value.__name__ == "<lambda>":
         return _body(value) or " ".join(value.__code__.co_names) or None
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return ", ".join(f"{key}={_written(item)}" for key, item in value.items()) or "plain"
+        items = [f"{k}={v if isinstance(v, str) else _written(v)}" for k, v in value.items()]
+        return ", ".join(items) or "plain"
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return " ".join(value) if value and value[0].startswith("-") else None  # as in a command
-    if isinstance(value, minigrad.Tensor | np.ndarray):
-        return None
-    return value.name if isinstance(value, Enum) else getattr(value, "__name__", None)
+        return " ".join(value) if value and value[0].startswith("-") else None  # for a command
+    if isinstance(value, Enum):
+        return value.name
+    named = isinstance(value, ModuleType) or callable(value)
+    return getattr(value, "__name__", None) if named else None
 
 
 def _written(value: Any) -> str:
-    """Return how a value is written, the same in every process; 2**64 - 1 so."""
+    """Return how a value is written, the same in every process: ``[2**64-1, 0]``, ``1:``."""
     if isinstance(value, minigrad.Tensor | np.ndarray):
-        return f"{value.dtype}{tuple(value.shape)}"
+        return f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, set | frozenset):
         return repr(sorted(value, key=repr))
     if type(value) is list and len(value) > 2 and all(item is value[0] for item in value):
@@ -148,13 +153,23 @@ def _written(value: Any) -> str:
     if isinstance(value, slice):
         ends = ["" if end is None else _written(end) for end in (value.start, value.stop)]
         return ":".join(ends) + ("" if value.step is None else f":{_written(value.step)}")
-    if type(value) is int and abs(value) > 2**30:
-        power = round(math.log2(abs(value)))
-        beyond = abs(value) - 2**power
-        if abs(beyond) < 10:
-            return "-" * (value < 0) + f"2**{power}" + (f"{beyond:+}" if beyond else "")
+    if type(value) in (int, float) and len(repr(value)) > 9:
+        return _near_a_power(value) or (repr(value) if type(value) is int else f"{value:.6g}")
     text = str(value) if isinstance(value, np.dtype) else repr(value)
     return type(value).__name__ if " at 0x" in text else text
+
+
+def _near_a_power(value: float) -> str:
+    """Return a number as a power of 2 and a little, ``1-2**-32``; "" if it is none."""
+    for base in (0, 1, -1, 2, -2):
+        rest = Fraction(value) - base
+        above, below = abs(rest.numerator), rest.denominator
+        if above and not above & (above - 1) and not below & (below - 1):
+            power = f"{'-' if rest < 0 else ''}2**{above.bit_length() - below.bit_length()}"
+            if not base:
+                return power
+            return f"{power}{base:+}" if abs(value) > 2 else f"{base}{power}"
+    return ""
 
 
 def _body(function: FunctionType) -> str:

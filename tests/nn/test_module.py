@@ -648,7 +648,7 @@ def test_names_are_pytorchs_unless_random_streams_are_asked_for() -> None:
         ("1.1.generator", object(), "a object"),
     ],
 )
-def test_unfit_states_of_generators_are_refused_and_change_nothing(
+def test_unfit_generator_states_are_refused_and_change_nothing(
     name: str, value: Any, message: str
 ) -> None:
     net, other = dropouts(1), dropouts(50)

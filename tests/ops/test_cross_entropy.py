@@ -159,7 +159,7 @@ def test_floats_keep_their_dtype(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])])
+@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])], ids=["even", "weighted"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_the_loss_of_labels_keeps_its_dtype(
