@@ -110,16 +110,20 @@ def _joined(part: Any, silent: Sequence[str]) -> Any:
 
 
 def called(value: Any, argname: str, say: Callable[[Any], Any] | None = None) -> str:
-    """Return what a value is called: ``dim=0``; what is a word needs no argument's name."""
+    """Return what a value is called: ``dim=0``; what is a word needs no argument's name.
+
+    Args:
+        value: of the argument.
+        argname: its name.
+        say: what gives words for a value: "" where it need not be said, None if others are to be.
+    """
     word = say(value) if say else None
     word = _word(value) if word is None else str(word)
-    if isinstance(value, minigrad.Tensor | np.ndarray) and word is None:
-        word = f"{argname} of {_written(value)}"
-    elif (
-        word is None or (not say and not re.search(r"\w", word)) or (word and BARE.fullmatch(word))
-    ):
-        word = f"{argname}={_written(value) if word is None else word}"
-    return word
+    if word is None:
+        array = isinstance(value, minigrad.Tensor | np.ndarray)
+        return f"{argname}{' of ' if array else '='}{_written(value)}"
+    nameless = BARE.fullmatch(word) or not re.search(r"[^\W\d_]", word)
+    return f"{argname}={word}" if nameless and (word or not say) else word
 
 
 def _word(value: Any) -> str | None:
@@ -168,7 +172,8 @@ def _near_a_power(value: float) -> str:
             power = f"{'-' if rest < 0 else ''}2**{above.bit_length() - below.bit_length()}"
             if not base:
                 return power
-            return f"{power}{base:+}" if abs(value) > 2 else f"{base}{power}"
+            plus = "+" if rest > 0 else ""
+            return f"{power}{base:+}" if abs(value) > 3 else f"{base}{plus}{power}"
     return ""
 
 

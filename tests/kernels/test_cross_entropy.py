@@ -122,7 +122,7 @@ def test_the_definitions_are_the_engines(
     CASES,
     ids=[case_in_words(*case) for case in CASES],
 )
-def test_loss_and_gradient_as_defined(
+def test_both_follow_the_definition(
     device: Any,
     launch: Launcher,
     layout: tuple[int, int, int],

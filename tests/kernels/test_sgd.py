@@ -59,7 +59,7 @@ def test_settings_in_memory_come_first(
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=words)
-def test_steps_are_the_optimizers_bits(
+def test_steps_equal_the_optimizers(
     device: Any, launch: Launcher, settings: dict[str, Any]
 ) -> None:
     shapes = [(3, 4), (5,), (), (2, 0), (1023,)]
