@@ -36,7 +36,7 @@ from hypothesis import Phase, settings
 import minigrad
 from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin
-from tests import selection
+from tests import selection, titles
 from tests.failures import WrongError, shortened, told
 from tests.leaks import guarded
 
@@ -69,8 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.has_plugin("minigrad"):  # it has, where minigrad is installed
         config.pluginmanager.register(pytest_plugin, "minigrad")
-    if not config.pluginmanager.has_plugin("selection"):
-        config.pluginmanager.register(selection, "selection")
+    for plugin in (selection, titles):
+        if not config.pluginmanager.is_registered(plugin):
+            config.pluginmanager.register(plugin)
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile(_profile(config))
     if config.option.seed is None:

@@ -451,9 +451,7 @@ class OpProperties(Tabled):
 
     @examples
     @given(st.data())
-    def test_each_argument_may_be_the_only_one_that_needs_a_gradient(
-        self, joint: Case, data: st.DataObject
-    ) -> None:
+    def test_any_argument_alone_gets_its_gradient(self, joint: Case, data: st.DataObject) -> None:
         example = data.draw(drawn(joint))
         for only in range(len(example.arrays) if len(example.arrays) > 1 else 0):
             assert_derivative_is_pytorchs(example, 1, only)
@@ -489,9 +487,7 @@ class OpProperties(Tabled):
 
     @examples
     @given(st.data())
-    def test_only_a_view_is_invalidated_by_a_change_of_what_it_views(
-        self, smooth: Case, data: st.DataObject
-    ) -> None:
+    def test_only_views_are_outdated_by_a_change(self, smooth: Case, data: st.DataObject) -> None:
         example = data.draw(drawn(smooth))
         leaves = [MINIGRAD.leaf(a.copy()) for a in example.arrays]
         y = example(MINIGRAD, leaves)

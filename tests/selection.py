@@ -8,20 +8,14 @@ are tested first and derivatives next, so that ``-x`` shows a wrong one before w
 from __future__ import annotations
 
 import functools
-import linecache
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
-import numpy as np
 import pytest
 
-import minigrad
 from tests.mutants import ROOT
 
 QUICK = ("ops", "nn", "optim", "identities", "testing/test_laws.py")
@@ -29,7 +23,6 @@ STAND_INS = ("gpu", "kernels", "cupy_on_cpu", "test_fake_cupy.py")
 PLAYED_GPU = "tests.cupy_on_cpu.plugin"
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 BEGAN = pytest.StashKey[float]()
-WIDTH = 32  # of a value in a test's name
 TIMES = "minigrad/seconds"  # in pytest's cache: by command, how long it took
 
 
@@ -67,44 +60,6 @@ def _rank(item: pytest.Item) -> int:
     first = ("test_value", "test_derivatives")
     in_ops = _lies_in(item.path, ("ops",))
     return next((i for i, name in enumerate(first) if in_ops and item.name.startswith(name)), 2)
-
-
-def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
-    """Return what a value is called in a test's name, in words: ``dim=0``, ``shape=(2, 3)``."""
-    if isinstance(val, str):
-        bare = re.fullmatch(r"[\W\d]*|True|False|None", val)
-        return _short(f"{argname}={val}") if bare else _short(val) if len(val) > WIDTH else None
-    if isinstance(val, FunctionType) and val.__name__ == "<lambda>":
-        return _short(_body(val) or " ".join(val.__code__.co_names)) or argname
-    if isinstance(val, dict) and all(isinstance(key, str) for key in val):
-        return _short(", ".join(f"{key}={value}" for key, value in val.items()) or "plain")
-    if hasattr(val, "__name__") or isinstance(val, bytes | Enum):
-        return None  # pytest's own is a name
-    if isinstance(val, minigrad.Tensor | np.ndarray):
-        return f"{argname} of {val.dtype}, {tuple(val.shape)}"
-    if isinstance(val, set | frozenset):
-        val = sorted(val, key=repr)  # in every process the same
-    text = str(val) if isinstance(val, np.dtype) else repr(val)
-    if type(val) is float and len(text) > 12:
-        text = f"{val:.6g}"
-    return _short(f"{argname}={type(val).__name__ if ' at 0x' in text else text}")
-
-
-def _body(function: FunctionType) -> str:
-    """Return what a lambda returns, as it is written; "" if it does not stand on one line."""
-    code = function.__code__
-    places = [p for p in code.co_positions() if p[0] and p[3]]  # of its instructions, if any
-    lines = {line for place in places for line in place[:2]}
-    if len(lines) != 1:
-        return ""
-    text = linecache.getline(code.co_filename, lines.pop() or 0).encode()
-    return text[min(p[2] or 0 for p in places) : max(p[3] or 0 for p in places)].decode()
-
-
-def _short(text: str) -> str:
-    """Return a text that can stand in a name, whatever the terminal, and not all of a long one."""
-    text = "".join(c if c.isascii() and c.isprintable() else ascii(c)[1:-1] for c in text)
-    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
 
 
 # ------------------------------------------------------------------------- what is left out

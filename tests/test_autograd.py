@@ -168,6 +168,7 @@ def counted_product():
         ((False, True), {"a": 0, "b": 1}, ["a"]),
         ((True, True), {"a": 1, "b": 1}, ["b", "a"]),
     ],
+    ids=["of a", "of b", "of both"],
 )
 def test_only_what_needs_a_gradient_is_computed_and_only_what_that_reads_is_kept(
     needs, expected, kept
@@ -1335,7 +1336,7 @@ def test_a_leafs_gradient_has_the_leafs_dtype_after_promotion(left, right, creat
         ((1, 3), (0, 3)),
     ],
 )
-def test_a_leafs_gradient_has_the_leafs_shape_after_broadcasting(a_shape, b_shape, create_graph):
+def test_a_leafs_gradient_has_the_leafs_shape(a_shape, b_shape, create_graph):
     a, b = leaf(np.full(a_shape, 2.0)), leaf(np.full(b_shape, 3.0))
     y = a * b
     y.sum().backward(create_graph=create_graph)
@@ -1392,9 +1393,7 @@ def added_to_a_gradient(x, create_graph):
 @pytest.mark.parametrize(
     "gradients", [of_a_shared_leaf, of_an_input_named_twice, added_to_a_gradient]
 )
-def test_whether_a_gradient_is_recorded_is_for_create_graph_to_say(
-    gradients, create_graph, monkeypatch
-):
+def test_create_graph_says_if_gradients_are_recorded(gradients, create_graph, monkeypatch):
     walks = {"grad": mg.grad, "backward": mg.Tensor.backward}
     found = []
     for mode in (mg.enable_grad, mg.no_grad):

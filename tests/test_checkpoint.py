@@ -129,7 +129,9 @@ def resumed(path: Path, **options: Any) -> Any:
 # ------------------------------------------------------------------------- going on
 
 
-@pytest.mark.parametrize("every", [1, 2, timedelta(microseconds=1), None])
+@pytest.mark.parametrize(
+    "every", [1, 2, pytest.param(timedelta(microseconds=1), id="always"), None]
+)
 @mg.fork_rng()
 def test_a_training_that_was_stopped_in_any_batch_ends_as_if_it_had_not_been(
     every: Any, tmp_path: Path, undisturbed: Any
@@ -287,8 +289,8 @@ def places(path: Path, **options: Any) -> list[int]:
         (1, [*range(16), 15]),
         (4, [0, 4, 8, 12, 15]),
         (100, [0, 15]),
-        (timedelta(hours=1), [0, 15]),
-        (timedelta(microseconds=1), [*range(16), 15]),
+        pytest.param(timedelta(hours=1), [0, 15], id="each hour"),
+        pytest.param(timedelta(microseconds=1), [*range(16), 15], id="always"),
     ],
 )
 @mg.fork_rng()
@@ -705,8 +707,8 @@ def test_where_the_library_does_not_tell_its_variable_does_and_else_nobody(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
-@pytest.mark.parametrize("device", [[], ["--fake-device"]])
-def test_trainings_that_are_killed_at_random_moments_end_in_the_bits_of_the_undisturbed_one(
+@pytest.mark.parametrize("device", [[], ["--fake-device"]], ids=["on the host", "on a fake device"])
+def test_trainings_killed_at_random_moments_end_in_the_undisturbed_bits(
     device: list[str], request: pytest.FixtureRequest
 ) -> None:
     kills, seed = ["--kills", "10" if device else "20"], str(request.config.option.seed)

@@ -87,6 +87,7 @@ def install(monkeypatch):
         (("cuda", 1), "cuda", 1, "cuda:1", "device(type='cuda', index=1)"),
         (("cpu:0",), "cpu", 0, "cpu:0", "device(type='cpu', index=0)"),
     ],
+    ids=["cpu", "cuda", "cuda:0", "cuda:13", "cuda and 1", "cpu:0"],
 )
 def test_a_device_is_named_as_in_pytorch(arguments, kind, index, text, shown):
     d = device(*arguments)

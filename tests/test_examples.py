@@ -217,7 +217,7 @@ def test_unless_quiet_the_data_and_the_files_are_named(
         (["--epochs", "1"], 10_001, (1, 0.5, 256), ""),
     ],
 )
-def test_few_images_have_a_recipe_that_trains_on_them_and_it_is_said(
+def test_few_images_have_their_own_recipe_and_it_is_said(
     arguments: list[str], images: int, expected: tuple[int, float, int], said: str
 ) -> None:
     args = dropout_fashion_mnist.parse(arguments)
@@ -257,8 +257,12 @@ def interrupted(
         (6, signal.SIGTERM, []),
         (11, signal.SIGINT, ["--resume"]),
     ],
+    ids=[
+        *("SIGTERM in batch 1, --resume", "SIGINT in batch 4", "SIGTERM in batch 6"),
+        "SIGINT in batch 11, --resume",
+    ],
 )
-def test_an_experiment_that_was_stopped_goes_on_there_and_ends_with_the_same_curves(
+def test_a_stopped_experiment_goes_on_and_ends_with_the_same_curves(
     batch: int, number: int, resume: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

@@ -78,12 +78,18 @@ def from_pytorch_by_a_file(torch: Any, state: dict[str, Any], path: Path) -> dic
     return mg.load(path)
 
 
-@pytest.mark.parametrize("there", [to_pytorch_by_arrays, to_pytorch_by_a_file])
 @pytest.mark.parametrize(
-    "back", [from_pytorch_by_arrays, from_pytorch_by_its_tensors, from_pytorch_by_a_file]
+    "there",
+    [to_pytorch_by_arrays, to_pytorch_by_a_file],
+    ids=["there by arrays", "there by a file"],
+)
+@pytest.mark.parametrize(
+    "back",
+    [from_pytorch_by_arrays, from_pytorch_by_its_tensors, from_pytorch_by_a_file],
+    ids=["back by arrays", "back by tensors", "back by a file"],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_network_goes_to_pytorch_computes_the_same_there_and_comes_back_to_the_bit(
+def test_a_network_goes_to_pytorch_and_back(
     there: Carry, back: Carry, dtype: Any, torch: Any, tmp_path: Path
 ) -> None:
     ours, theirs, again = network(mg, dtype), network(torch, dtype), network(mg, dtype)

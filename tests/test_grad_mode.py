@@ -27,7 +27,7 @@ outsides = pytest.mark.parametrize("outside", [True, False])
 
 @modes
 @outsides
-def test_a_decorated_function_has_the_mode_and_its_caller_keeps_theirs(
+def test_a_decorated_function_has_the_mode_not_its_caller(
     decorator: Any, inside: bool, outside: bool
 ) -> None:
     with mg.set_grad_enabled(outside):
@@ -45,7 +45,7 @@ def test_a_decorated_function_has_the_mode_and_its_caller_keeps_theirs(
 
 @modes
 @outsides
-def test_a_generator_has_the_mode_while_it_runs_and_its_caller_theirs_in_between(
+def test_a_generator_has_the_mode_only_while_it_runs(
     decorator: Any, inside: bool, outside: bool
 ) -> None:
     seen = []

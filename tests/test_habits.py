@@ -9,10 +9,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.leaks import GLOBALS
 from tests.processes import environment
+from tests.titles import LONGEST, titles
 
 ROOT = Path(__file__).parents[1]
 PREAMBLE = """
@@ -158,6 +160,7 @@ def test_code_that_was_made_from_a_text():
 @pytest.mark.parametrize(
     ("options", "profile", "scale"),
     [([], "ci", 15), (["--hypothesis-profile=long"], "long", 750)],
+    ids=["by default", "long"],
 )
 def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
     options: list[str], profile: str, scale: int, tmp_path: Path
@@ -236,6 +239,52 @@ def test_a_run_fails_whose_tests_may_raise_too_many_false_alarms(tmp_path: Path)
     assert "a false alarm has at most the probability 1.1e-06, 1e-06 allowed" in out
     assert "1.1e-06  a coin" in out
     assert "1 passed" in out
+
+
+UNREADABLE = """
+class TestText:
+    @pytest.mark.parametrize("text", ["word " * 30, "and so on...", "a\\nb", "a word"])
+    def test_text(self, text):
+        pass
+
+class TestAlike:
+    @pytest.mark.parametrize("x", [1, 1])
+    def test_alike(self, x):
+        pass
+"""
+
+
+def test_what_has_an_unreadable_name_is_not_collected_and_the_reason_is_said(
+    tmp_path: Path,
+) -> None:
+    status, out = suite(tmp_path, UNREADABLE)
+    assert status == pytest.ExitCode.INTERRUPTED
+    assert f"test_text[{'word ' * 30}]\n    has 186 characters, more than {LONGEST}: " in out
+    for case in ("and so on...", r"a\nb"):
+        assert f"test_text[{case}]\n    has been cut off or escaped: say" in out
+    assert "test_text[a word]" not in out
+    assert "TestAlike::test_alike: 2 cases are called 'x=1': say in words which it is" in out
+
+
+def test_a_case_is_called_by_what_goes_in_and_no_two_alike() -> None:
+    for argnames, cases, expected in (
+        ("x", [1, None, "", "word"], ["x=1", "x=None", "x=", "word"]),
+        ("x", [(2,), slice(1, None)], ["x=(2,)", "x=1:"]),
+        ("x", [2**64 - 1, -(2**63), 1 - 2.0**-32], ["x=2**64-1", "x=-2**63", "x=1-2**-32"]),
+        ("x", [1 + 2.0**-24, 1 / 3, "+"], ["x=1+2**-24", "x=0.333333", "x=+"]),
+        ("x", [np.zeros(2), lambda x: x + 1], ["x of float64 (2,)", "x + 1"]),
+        ("x", [{"a": 1, "b": "c"}, ["--lr", "1"]], ["a=1, b=c", "--lr 1"]),
+        ("x", [1, pytest.param(2, id="two"), pytest.param(3, id="3")], ["x=1", "two", "x=3"]),
+        ("x, y", [(1, "a"), (1, "b")], ["x=1-a", "x=1-b"]),
+        ("x, message", [(1, "a"), (2, "a")], ["x=1", "x=2"]),
+        (("x", "message"), [(1, "a"), (1, "b"), (2, "b")], ["x=1-a", "x=1-b", "x=2"]),
+        ("message", ["a", "b"], ["a", "b"]),
+    ):
+        assert titles(argnames, cases) == expected
+    assert titles("x, y", [("a", 2), ("b", 2)], str) == ["a-y=2", "b-y=2"]
+    for ids, message in ((["True", "b"], "a case is called 'True'"), (["b", "b"], "2 cases are")):
+        with pytest.raises(ValueError, match=message):
+            titles("x, y", [(1, 2), (3, 4)], ids)
 
 
 def test_other_processes_find_this_checkout_and_then_what_is_on_pythonpath(

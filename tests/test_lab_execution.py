@@ -302,7 +302,7 @@ def begun(journal: Path) -> list[tuple[int, int]]:
         ([signal.SIGINT, signal.SIGINT], True, 130),
         ([signal.SIGTERM], False, 143),
     ],
-    ids=["SIGINT to the parent alone", "SIGINT to the group", "SIGINT twice", "SIGTERM"],
+    ids=["SIGINT to the parent", "SIGINT to the group", "SIGINT twice", "SIGTERM"],
 )
 def test_interrupted_the_laboratory_ends_in_a_sentence_and_loses_nothing(
     signals: list[int], to_group: bool, status: int, journal: Path

@@ -243,6 +243,7 @@ def test_a_table_is_read_as_it_was_written(rows: list[Row], tmp_path: Path) -> N
         ("experiment,arm,seed,measure,values\nx,y,0,z,one\n", "line 2: could not convert"),
         ("experiment,arm,seed,measure,values\nx,y\n", "line 2: not enough values"),
     ],
+    ids=["another first line", "a value that is no number", "too few values"],
 )
 def test_a_damaged_table_is_refused_by_its_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"

@@ -293,6 +293,7 @@ def judged(experiment: str, *differences: np.ndarray, gate: str = "") -> verdict
         (9 * SPREAD, verdicts.UNDECIDED),
         (np.array([2.0, 3.0, 4.0]), verdicts.UNDECIDED),
     ],
+    ids=["clear", "small", "against it", "practically none", "scattered", "of few pairs"],
 )
 def test_a_difference_gets_one_of_five_verdicts(differences: np.ndarray, expected: str) -> None:
     found = judged("with_without", differences)
@@ -309,6 +310,7 @@ def test_a_difference_gets_one_of_five_verdicts(differences: np.ndarray, expecte
         (SPREAD + 2, 0.3 * SPREAD, verdicts.NONE, "so it is for: part 1"),
         (SPREAD + 2, 9 * SPREAD, verdicts.UNDECIDED, "about"),
     ],
+    ids=["both clear", "one small", "one against it", "one practically none", "one scattered"],
 )
 def test_a_claim_of_two_effects_stands_if_both_do(
     a: np.ndarray, b: np.ndarray, expected: str, remark: str
@@ -327,6 +329,7 @@ def test_a_claim_of_two_effects_stands_if_both_do(
         (0.3 * SPREAD, SPREAD - 3, verdicts.OPPOSITE),
         (0.3 * SPREAD, 5 * SPREAD, verdicts.UNDECIDED),
     ],
+    ids=["a little above", "far above", "far below", "in all places"],
 )
 def test_a_claim_of_sameness_stands_within_the_margin(
     a: np.ndarray, b: np.ndarray, expected: str

@@ -69,7 +69,6 @@ def seen(monkeypatch: pytest.MonkeyPatch, **recipe: Any) -> tuple[list[Any], lis
         {"input_dropout": 0.2},
         {"max_norm": 1.0},
     ],
-    ids=str,
 )
 def test_arms_of_a_seed_begin_alike_and_see_the_same_batches(
     other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -274,6 +273,11 @@ def result_of(test: list[float], fit: list[float] | None = None, broke: int | No
         (result_of([0.5] * 5, [0.1, 0.2, 0.3, 0.4, 0.49]), 5),
         (result_of([0.5] * 5, [0.1, 0.2, 0.3, 0.4, 0.5]), None),
     ],
+    ids=[
+        *("a decline", "a fall by 0.19", "a fall by 0.2", "a fall at the end"),
+        *("a fall, then a breakdown", "a breakdown", "a breakdown at once", "never above chance"),
+        *("not yet trained", "not trained in 5 epochs", "just trained in 5 epochs"),
+    ],
 )
 def test_a_collapse_is_a_breakdown_a_fall_or_a_net_that_never_trains(
     result: Any, expected: int | None
@@ -333,7 +337,9 @@ def test_noise_is_off_in_evaluation_and_on_in_training(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "alike"), [("DropConnect", True), ("DropConnect per example", False)]
+    ("kind", "alike"),
+    [("DropConnect", True), ("DropConnect per example", False)],
+    ids=["for the batch", "for each example"],
 )
 def test_dropconnect_has_a_mask_for_the_batch_or_for_each_example(kind: str, alike: bool) -> None:
     layer = networks.INSTEAD[kind](50, 20, 0.5, minigrad.Generator(0)).train()
@@ -482,9 +488,8 @@ def test_strangers_are_doubted_by_each_measure(monkeypatch: Any) -> None:
 @pytest.mark.parametrize(
     "recipe",
     [{"max_norm": 1.0, "input_dropout": 0.2}, *({"noise": kind} for kind in CHOICES["noise"])],
-    ids=str,
 )
-def test_a_run_on_a_gpus_stand_in_learns_and_measures_what_the_host_does(
+def test_a_run_on_a_gpus_stand_in_learns_what_the_host_does(
     recipe: dict[str, Any], few: None
 ) -> None:
     short = {**SHORT, "size": 100, "hiddens": [16, 16], "probes": PROBES, **recipe}

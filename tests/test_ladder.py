@@ -349,7 +349,7 @@ def test_derivatives_of_a_power_go_on_to_any_order(step: Any) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS[5:], ids=name)
-def test_changes_in_place_give_minigrads_gradients_or_are_refused_where_minigrad_refuses(
+def test_changes_in_place_give_minigrads_gradients_or_its_refusals(
     step: Any,
 ) -> None:
     def outcome(leaves: Sequence[Any], program: Program, backward: Any = None) -> list[Any] | None:

@@ -123,7 +123,7 @@ def test_the_nets_from_scratch_have_the_chapters_layers_and_names(cls: type[Net]
 
 @pytest.mark.parametrize("cls", [Net, Net2])
 @pytest.mark.parametrize("is_training", [True, False])
-def test_a_net_starts_in_the_mode_that_it_is_given_and_train_and_eval_change_it(
+def test_a_net_starts_in_the_mode_it_is_given_and_train_and_eval_change_it(
     cls: type[Net], is_training: bool
 ) -> None:
     net = cls(784, 10, 256, 256, is_training)

@@ -175,7 +175,7 @@ def test_the_wheel_works_without_the_sources(wheel: zipfile.ZipFile, tmp_path: P
         "import minigrad.explain",
     ],
 )
-def test_importing_loads_numpy_and_nothing_that_is_optional(statement: str) -> None:
+def test_importing_loads_numpy_and_nothing_optional(statement: str) -> None:
     code = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -194,7 +194,7 @@ def distance(ours: Any, theirs: Any) -> float:
         (from_scratch, "normal", 100),
     ],
 )
-def test_all_the_way_in_float64_every_parameter_is_pytorchs(
+def test_in_float64_every_parameter_stays_pytorchs(
     path: Callable[[nn.Sequential], Forward], init: str, steps: int, torch: Any, batches: Any
 ) -> None:
     net = started(init, np.float64)

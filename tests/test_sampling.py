@@ -70,7 +70,7 @@ class Largest(Generator):
 
 
 @pytest.mark.parametrize("weights", [[0.1] * 10, [1.0, 0.0], [0.3, 0.7, 0.0, 0.0], [3e-40, 1e-45]])
-def test_the_largest_uniform_number_is_of_the_last_class_that_has_weight(
+def test_the_largest_uniform_number_is_of_the_last_class_with_weight(
     weights: list[float],
 ) -> None:
     drawn = minigrad.multinomial(minigrad.tensor(weights), 3, True, generator=Largest(0))
@@ -153,7 +153,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
-def test_what_pytorch_refuses_is_refused_with_its_type_and_its_words(call: Any) -> None:
+def test_what_pytorch_refuses_is_refused_with_its_type_and_words(call: Any) -> None:
     with pytest.raises((RuntimeError, TypeError)) as theirs:
         call(pytorch().module)
     state = minigrad.random.get_rng_state()

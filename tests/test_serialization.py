@@ -190,6 +190,10 @@ def test_nan_infinity_and_minus_zero_come_back_to_the_bit(tmp_path: Path) -> Non
         (mg.ones(1), [mg.zeros(1), (True, 0, 1.5, "x")]),
         {None: 1, True: 2, 2.5: 3},
     ],
+    ids=[
+        *("a number", "numbers and text", "nothing in a dictionary", "an empty dictionary"),
+        *("an empty list", "a tuple", "None, True and a float"),
+    ],
 )
 def test_keys_and_empty_containers_come_back(value: Any, tmp_path: Path) -> None:
     assert_same(there_and_back(value, tmp_path), value)
@@ -360,7 +364,11 @@ def test_types_that_numpy_lacks_are_named_and_the_file_not_called_damaged(
 
 
 @pytest.mark.parametrize(
-    "foreign", ["hello", "", "{}", "[1, 2]", '{"a": 1}', "5", "null", '"tensor"', "[" * 100_000]
+    "foreign",
+    [
+        *("hello", "", "{}", "[1, 2]", '{"a": 1}', "5", "null", '"tensor"'),
+        pytest.param("[" * 100_000, id="nested too deeply"),
+    ],
 )
 def test_other_programs_metadata_under_our_name_is_left_alone(foreign: str, tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
@@ -376,15 +384,14 @@ def test_other_programs_metadata_under_our_name_is_left_alone(foreign: str, tmp_
         '{"tensor": "nope"}', '{"tensor": 3}', '{"tensor": {}}', '{"value": [1]}', '{"dict": 5}',
         '{"dict": [["v", {"tensor": "w"}]]}', '{"dict": [["w"]]}', '{"dict": [["w", 3]]}',
         '{"dict": [[["w"], {"tensor": "w"}]]}', '{"dict": []}', '{"list": [[1, {"tensor": "w"}]]}',
-        '{"dict": [["w", {"tensor": "w"}], ["w", {"tensor": "w"}]]}',
-        '{"dict": [["w", {"tensor": "w"}], ["v", {"tensor": "w"}]]}',
+        pytest.param('{"dict": [["w", {"tensor": "w"}], ["w", {"tensor": "w"}]]}', id="w twice"),
+        pytest.param('{"dict": [["w", {"tensor": "w"}], ["v", {"tensor": "w"}]]}', id="w as v"),
         '{"dict": [["w", {"tensor": "w"', '{"nested": {"value": 1}}', '{"flat": true}',
-        '{"dict": ' * 100_000, '{"list": [[0, ' * 200 + '{"value": 1}' + "]]}" * 200,
+        pytest.param('{"dict": ' * 100_000, id="nested too deeply"),
+        pytest.param('{"list": [[0, ' * 200 + '{"value": 1}' + "]]}" * 200, id="200 lists"),
     ],
 )  # fmt: skip
-def test_a_structure_that_does_not_fit_its_tensors_is_refused(
-    structure: str, tmp_path: Path
-) -> None:
+def test_a_structure_unfit_for_its_tensors_is_refused(structure: str, tmp_path: Path) -> None:
     with (tmp_path / "w").open("wb") as file:
         metadata = {"minigrad": f'{{"nested": {structure}}}'}
         safetensors_format.write(file, {"w": np.ones(2)}, metadata)
@@ -410,7 +417,16 @@ class Unsavable:
 
 
 @pytest.mark.parametrize(
-    "bad", [Unsavable(), {1, 2}, np.ones(2), np.datetime64(1, "s"), 1j, b"bytes", len]
+    "bad",
+    [
+        Unsavable(),
+        {1, 2},
+        np.ones(2),
+        pytest.param(np.datetime64(1, "s"), id="a date"),
+        1j,
+        b"bytes",
+        len,
+    ],
 )
 def test_what_cannot_be_saved_is_named_and_the_old_file_stays(bad: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
@@ -453,7 +469,9 @@ def test_what_is_nested_in_itself_or_very_deeply_is_refused(tmp_path: Path) -> N
     assert_same(there_and_back(deep[0], tmp_path), deep[0])
 
 
-@pytest.mark.parametrize("value", [{"\ud800": mg.ones(1)}, {"a": mg.ones(1).numpy().view}])
+@pytest.mark.parametrize(
+    "value", [{"\ud800": mg.ones(1)}, {"a": mg.ones(1).numpy().view}], ids=["name", "type"]
+)
 def test_names_that_are_no_text_and_types_that_the_format_lacks_are_refused(
     value: Any, tmp_path: Path
 ) -> None:
@@ -556,6 +574,10 @@ def test_a_file_cut_short_anywhere_is_refused_with_its_name(tmp_path: Path) -> N
         struct.pack("<Q", 5) + b"{,,,}",
         struct.pack("<Q", 2) + b"[]",
     ],
+    ids=[
+        *("nothing", "text", "a zip file", "a header beyond the end", "a header that is no JSON"),
+        "a header that is a list",
+    ],
 )
 def test_what_is_no_safetensors_file_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(data)
@@ -651,6 +673,25 @@ def entry(**changes: Any) -> dict[str, Any]:
         ('{"w": {}, "w": {}}', "stands twice"),
         ("[" * 100_000, "nested too deeply"),
         (b"\xff\xfe{}", "no JSON"),
+    ],
+    ids=[
+        *("too many elements", "a negative size", "a float for a size", "a bool for a size"),
+        *("text for a shape", "one offset", "offsets in reverse", "three offsets", "a gap"),
+        *("an overlap", "data beyond the end", "a size beyond int64", "65 dimensions"),
+        *(
+            "bytes without a tensor",
+            "a number for a type",
+            "an unknown type",
+            "a byte that is no bool",
+        ),
+        *("no offsets", "one entry more", "a number for an entry", "a number in the metadata"),
+        *(
+            "text for metadata",
+            "an empty checksum",
+            "a name twice",
+            "nested too deeply",
+            "no UTF-8",
+        ),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused_and_the_reason_given(

@@ -366,7 +366,7 @@ def test_the_schedule_is_stepped_once_after_each_epoch() -> None:
 @pytest.mark.parametrize("updater", ["optimizer", "function"])
 @pytest.mark.parametrize(("batch", "epoch"), [(1, 1), (3, 1), (2, 2)])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_a_loss_that_is_not_finite_stops_training_before_its_update(
+def test_a_loss_not_finite_stops_training_before_a_step(
     value: float, updater: str, batch: int, epoch: int, reduction: str
 ) -> None:
     net = network(0.5)

@@ -140,6 +140,10 @@ x = [0.0, 1.0, 2.0]
         (([], []), [([], [])]),
         (([x, x], [[minigrad.tensor(v) for v in x], x]), [(x, x), (x, x)]),
     ],
+    ids=[
+        *("y", "x and y", "an x and two y", "two x and two y", "two y", "tensors", "arrays"),
+        *("an x and the rows of a tensor", "no curve", "lists of tensors"),
+    ],
 )
 def test_one_curve_or_several(arguments: tuple[Any, ...], expected: Any) -> None:
     d2l.plot(*arguments, xlabel="x", ylabel="y", legend=["a", "b"][: len(expected)])

@@ -433,7 +433,7 @@ trainer.fit(d2l.SoftmaxRegression(num_outputs=10, lr=0.1), data)
 """
 
 
-@pytest.mark.parametrize("chapter", [FUNCTIONS, CLASSES])
+@pytest.mark.parametrize("chapter", [FUNCTIONS, CLASSES], ids=["functions", "classes"])
 def test_chapters_written_like_the_books_run_whole(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chapter: str
 ) -> None:

@@ -35,7 +35,9 @@ def folder_of(folder: Path, contents: dict[str, bytes], zipped: bool = False) ->
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("options", [{"check": False}, {"sha256": SHA256}])
+@pytest.mark.parametrize(
+    "options", [{"check": False}, {"sha256": SHA256}], ids=["unchecked", "checked"]
+)
 def test_a_set_of_any_size_is_read(tmp_path: Path, zipped: bool, options: Any) -> None:
     train, test = data.load_idx(folder_of(tmp_path, CONTENTS, zipped), **options)
     for half, images, labels in zip((train, test), ARRAYS[::2], ARRAYS[1::2], strict=True):

@@ -81,7 +81,7 @@ def test_every_generator_ends_where_one_workers_would(
 
 @pytest.mark.parametrize("ranks", RANKS[1:])
 @pytest.mark.parametrize("prefix", ["whole", "pieces", "ordered", "rank order"])
-def test_weights_are_alike_on_all_ranks_and_those_of_one_worker_within_rounding(
+def test_all_ranks_have_one_workers_weights_within_rounding(
     found: Found, ranks: int, prefix: str
 ) -> None:
     alone = named(found[1][0], "whole", masks=False)
@@ -151,7 +151,7 @@ def test_on_a_gpu_the_masks_are_the_cpus_and_gradients_travel_through_the_host(
 
 
 @pytest.mark.parametrize("aware", [False, True])
-def test_mpi_gets_a_gpus_memory_if_it_can_reach_there_and_else_the_hosts(
+def test_mpi_gets_a_gpus_memory_only_if_it_can_reach_there(
     monkeypatch: pytest.MonkeyPatch, aware: bool
 ) -> None:
     given = []
@@ -208,6 +208,10 @@ def test_one_rank_needs_no_mpi_and_changes_nothing() -> None:
         (lambda: distributed.broadcast(mg.ones(2), 1), ValueError, "no rank 1 of 1"),
         (lambda: distributed.init(timeout=0), ValueError, "timeout has to be positive, got 0"),
         (lambda: shard(DataLoader([1]), block=0), ValueError, "at least one row, got block=0"),
+    ],
+    ids=[
+        *("another reduction", "the mean of integers", "the sum of booleans", "a rank too many"),
+        *("no time", "blocks of no rows"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(call: Any, error: type[Exception], words: str) -> None:

@@ -94,7 +94,7 @@ def test_what_is_no_number_in_json_is_a_word() -> None:
         ((1025,), None), ((), 1), ((5,), 1), ((0, 3), 0),
     ],
 )  # fmt: skip
-def test_a_small_tensor_is_shown_whole_and_a_large_one_by_its_statistics(
+def test_small_tensors_are_shown_whole_and_large_ones_by_statistics(
     shape: tuple[int, ...], rows: int | None
 ) -> None:
     x = mg.tensor(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), requires_grad=True)

@@ -54,7 +54,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
 
 
 @pytest.mark.parametrize(("use", "index", "message"), WRONG.values(), ids=WRONG)
-def test_an_index_out_of_range_on_the_device_raises_with_the_next_thing_read(
+def test_an_index_out_of_range_raises_with_the_next_thing_read(
     backend: Backend, use: Any, index: Any, message: str
 ) -> None:
     there, other = on_device(index), on_device([1.0])

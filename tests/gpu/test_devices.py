@@ -177,7 +177,7 @@ MIXTURES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("mix", MIXTURES.values(), ids=MIXTURES)
-def test_tensors_of_two_devices_do_not_mix_and_the_message_is_pytorchs(mix: Any) -> None:
+def test_tensors_of_two_devices_do_not_mix_as_in_pytorch(mix: Any) -> None:
     there, here = pair()
     sentence = "Expected all tensors to be on the same device, but found at least two devices"
     with pytest.raises(RuntimeError, match=f"{sentence}, cuda:0 and cpu!|{sentence}, cpu and cuda"):

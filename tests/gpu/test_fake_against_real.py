@@ -31,9 +31,7 @@ def test_both_refuse_it_with_the_same_error(expression: str, cupy: Any) -> None:
 
 
 @pytest.mark.parametrize("expression", STRICTER)
-def test_what_only_the_fake_one_refuses_the_real_one_does_silently(
-    expression: str, cupy: Any
-) -> None:
+def test_only_the_fake_one_refuses(expression: str, cupy: Any) -> None:
     evaluate(expression, cupy)
 
 
@@ -58,9 +56,7 @@ def test_the_real_one_waits_where_the_fake_one_counts_it(expression: str, cupy: 
 
 
 @pytest.mark.parametrize("expression", LAUNCHES)
-def test_the_real_one_waits_for_nothing_where_the_fake_one_counts_none(
-    expression: str, cupy: Any
-) -> None:
+def test_the_real_one_waits_only_where_the_fake_does(expression: str, cupy: Any) -> None:
     import cupyx
 
     with cupyx.allow_synchronize(False):

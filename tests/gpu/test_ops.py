@@ -60,7 +60,7 @@ class TestOps(Tabled):
 
     @examples
     @given(st.data())
-    def test_value_and_derivatives_of_any_order_are_the_hosts(
+    def test_values_and_derivatives_are_the_hosts(
         self, backend: Backend, case: Case, data: st.DataObject
     ) -> None:
         example = data.draw(drawn(case)).astype(data.draw(st.sampled_from(["float64", "float32"])))
@@ -98,7 +98,7 @@ def test_an_index_of_the_host_means_the_same_on_a_device(backend: Backend, index
 
 
 @pytest.mark.parametrize("index", [[0, 3], [-4], (0, [1, 3]), ([[0], [2]], slice(None), [0])])
-def test_an_index_of_the_host_is_checked_before_a_device_would_wrap_it(
+def test_an_index_of_the_host_is_checked_before_a_device_wraps_it(
     backend: Backend, index: Any
 ) -> None:
     for x in (minigrad.ones(2, 3, 2), minigrad.ones(2, 3, 2, device="cuda")):

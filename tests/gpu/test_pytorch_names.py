@@ -17,7 +17,11 @@ def both(call: Any, *arrays: np.ndarray) -> tuple[Any, Any]:
     return call(*map(on_device, arrays)), call(*map(on_host, arrays))
 
 
-@pytest.mark.parametrize("options", [{}, {"amsgrad": True, "weight_decay": 0.1, "maximize": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"amsgrad": True, "weight_decay": 0.1, "maximize": True}],
+    ids=["plain", "with options"],
+)
 @pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
 def test_adam_takes_the_hosts_steps_and_its_state_moves(
     backend: Backend, make: Any, options: dict[str, Any]

@@ -243,7 +243,7 @@ def test_i3_quadratic_form_becomes_exact_as_the_weights_shrink(p, rate):
 @pytest.mark.parametrize(
     ("model", "limit"),
     [(classifier([[4.0], [0.0]], [1.0]), 4.2678), (fixed(4.0), 2.9383)],
-    ids=["one input and logits (4, 0)", "four inputs"],
+    ids=["one input", "four inputs"],
 )
 def test_i3_quadratic_form_does_not_become_exact_as_p_goes_to_0(model, limit):
     """penalty / quadratic form -> Σⱼ D(z - xⱼwⱼ, z) / Σⱼ ½ (xⱼwⱼ)ᵀH(xⱼwⱼ) as p -> 0, and not 1.

@@ -197,7 +197,7 @@ def test_i1_expected_loss_cannot_tell_a_mask_shared_by_all_rows_but_its_variance
 
 
 @given(shapes(2), st.integers(1, 3), st.integers(1, 3), probabilities, st.data())
-def test_i4_penalty_of_a_hidden_linear_layer_couples_what_enters_a_unit_and_what_leaves(
+def test_i4_penalty_of_a_hidden_layer_couples_what_enters_and_leaves_a_unit(
     shape, inputs, outputs, p, data
 ):
     """E ‖Y - (X Vᵀ)' Uᵀ‖² = ‖Y - X Vᵀ Uᵀ‖² + (p/q) Σₖ ‖uₖ‖² vₖᵀ XᵀX vₖ  (Mianjy et al., 2018).

@@ -118,7 +118,7 @@ def test_i8_classic_and_inverted_dropout_take_the_same_way(rates, lr, weight_dec
             assert_identity("I8", inverted[name], value)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_i8_where_q_is_a_power_of_two_they_agree_exactly(options):
     """q = 1/2 and 1/4 change exponents and no digit: 50 steps, ReLU and all, without a rounding."""
     for classic, inverted in both((0.5, 0.75), nn.ReLU(), 0.1, 0.01, **options):
@@ -126,7 +126,7 @@ def test_i8_where_q_is_a_power_of_two_they_agree_exactly(options):
             assert_identity("I8", inverted[name], value, tolerance=0)
 
 
-def test_i8_with_the_same_learning_rate_inverted_dropout_takes_steps_that_are_larger_by_1_over_q2():
+def test_i8_at_the_same_learning_rate_inverted_steps_are_larger_by_1_over_q2():
     """f = w x', x = 1, L = f², p = 1/2, unit kept, lr 0.1: from 1 to 0.8 (classic, f = w).
 
     Inverted: f = 2w, from 1/2 with the gradient 8w = 4 to 0.1, where half of 0.8 was due; lr/4

@@ -24,9 +24,10 @@ def cpu() -> cuda_on_cpu.Device:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for a ``device`` on the GPU too, if there is one or has to be one."""
     if "device" in metafunc.fixturenames:
-        devices: list[Any] = ["on the CPU"]
+        here = pytest.param("on the CPU", id=getattr(pytest, "HIDDEN_PARAM", "CPU"))
+        devices: list[Any] = [here]
         if cuda_status()[0] or os.environ.get("MINIGRAD_REQUIRE_GPU") == "1":
-            devices.append(pytest.param("on a GPU", marks=pytest.mark.gpu))
+            devices.append(pytest.param("on a GPU", id="GPU", marks=pytest.mark.gpu))
         metafunc.parametrize("device", devices, indirect=True)
 
 

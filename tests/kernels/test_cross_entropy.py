@@ -25,7 +25,17 @@ LAYOUTS = [(0, 10, 0), (1, 1, 0), (3, 2, 0), (7, 10, 0), (33, 32, 0), (5, 33, 0)
 LAYOUTS += [(3, 10, 1), (2, 5, 7), (0, 4, 3), (9, 3, 4)]
 #: The ways to count: weights or not, and the smoothing of labels.
 OPTIONS = [(weighted, smoothing) for weighted in (False, True) for smoothing in (0.0, 0.1, 1.0)]
+CASES = pairwise(LAYOUTS, (False, True), (0.0, 0.1, 1.0), REDUCTIONS, FLOATS)
 IGNORED = -100
+
+
+def words(weighted: bool, smoothing: float) -> str:
+    return f"{'weighted' if weighted else 'even'}, smooth {smoothing}"
+
+
+def case_in_words(layout: Any, weighted: bool, smoothing: float, reduction: str, dtype: Any) -> str:
+    sizes = "x".join(str(size) for size in layout[: 3 if layout[2] else 2])
+    return f"{sizes}, {words(weighted, smoothing)}, {reduction}, {dtype.__name__}"
 
 
 def logits(layout: tuple[int, int, int], dtype: Any, scale: float = 5.0) -> np.ndarray:
@@ -82,9 +92,11 @@ def in_numpy(x: np.ndarray, labels: np.ndarray, *options: Any) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize(("weighted", "smoothing"), OPTIONS)
+@pytest.mark.parametrize(
+    ("weighted", "smoothing"), OPTIONS, ids=[words(*options) for options in OPTIONS]
+)
 @pytest.mark.parametrize("layout", [(7, 10, 0), (3, 4, 5), (2, 1, 0)])
-def test_the_definitions_are_the_loss_and_gradient_of_the_engine(
+def test_the_definitions_are_the_engines(
     layout: tuple[int, int, int], weighted: bool, smoothing: float, reduction: str
 ) -> None:
     x = logits(layout, np.float64)
@@ -107,9 +119,10 @@ def test_the_definitions_are_the_loss_and_gradient_of_the_engine(
 
 @pytest.mark.parametrize(
     ("layout", "weighted", "smoothing", "reduction", "dtype"),
-    pairwise(LAYOUTS, (False, True), (0.0, 0.1, 1.0), REDUCTIONS, FLOATS),
+    CASES,
+    ids=[case_in_words(*case) for case in CASES],
 )
-def test_loss_and_gradient_are_those_of_the_definition_in_a_launch_each(
+def test_both_follow_the_definition(
     device: Any,
     launch: Launcher,
     layout: tuple[int, int, int],
@@ -163,7 +176,7 @@ def low_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("low_limits")
-def test_a_block_goes_on_to_further_rows_and_the_mean_over_very_many_is_counted_apart(
+def test_a_block_goes_on_to_further_rows_and_a_mean_over_many_is_counted_apart(
     device: Any, launch: Launcher
 ) -> None:
     x = logits((101, 3, 0), np.float32)
@@ -252,7 +265,7 @@ def test_a_mean_of_nothing_is_nan_with_gradients_of_zeros(device: Any, launch: L
     ("bad", "reported"),
     [([4], 4), ([4, 99, 7], 99), ([-1], -1), ([-1, -5, 99], -1), ([np.iinfo(np.int32).max], None)],
 )
-def test_a_label_out_of_range_makes_no_gradient_and_is_reported(
+def test_a_wrong_label_makes_no_gradient_and_is_reported(
     device: Any, launch: Launcher, bad: list[int], reported: int | None, dtype: Any
 ) -> None:
     x = numbers((3 + len(bad), 4), np.float32)

@@ -112,7 +112,7 @@ def test_a_mask_has_the_shape_that_is_asked_for(
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 1.0])
 @pytest.mark.parametrize("state", [(1, 2, 3), (2**64 - 1, 0, 2**64 - 2), (7, 2**63, 0)])
-def test_a_mask_after_a_state_in_memory_is_that_of_the_state_later(
+def test_a_state_in_memory_gives_a_later_states_mask(
     device: Any, launch: Launcher, state: tuple[int, int, int], p: float
 ) -> None:
     seed, stream, offset = state

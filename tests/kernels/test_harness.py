@@ -60,7 +60,10 @@ def test_a_right_kernel_passes(cpu: Device, bugs: Module, n: int) -> None:
             "copied_one_too_many",
             "thread (4, 0, 0) of block (3, 0, 0) writes 4 bytes at byte 400 of",
         ),
-        ("copied_one_too_many", "of argument 1, which has 400"),
+        pytest.param(
+            *("copied_one_too_many", "of argument 1, which has 400"),
+            id="copied_one_too_many, and what it holds",
+        ),
         ("read_one_too_many", "reads 4 bytes at byte 400 of argument 0, which has 400"),
         (
             "written_before_the_start",

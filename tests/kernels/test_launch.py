@@ -148,6 +148,6 @@ A = np.zeros((4, 3, 2, 5), np.float32)
     ],
     ids=lambda view: f"shape {view.shape} strides {view.strides}",
 )
-def test_what_is_contiguous_is_what_numpy_says_it_is(view: np.ndarray) -> None:
+def test_contiguous_is_what_numpy_says(view: np.ndarray) -> None:
     array = view.dtype, view.shape, view.strides, 0
     assert contiguous(array) == view.flags.c_contiguous

@@ -83,37 +83,74 @@ SYNC = "    __syncthreads();\n"
 READ = "  // the last sum has been read\n"
 HALF = "        if ((int)threadIdx.y < half)\n"
 #: In which file stands what, what takes its place, what use shows it, and as what.
-BUGS = [
-    ("dropout.cu", "first + N <= end &&", "first < end &&", mask, "which has 901"),
-    ("dropout.cu", "first + N <= end &&", "first < end &&", scale, "which has 901"),
-    ("dropout.cu", "if (first + j < end) array", "array", mask, "byte 901 of argument 0"),
-    ("dropout.cu", "if (first + j < end) array", "array", scale, "byte 3604 of argument 2"),
-    ("dropout.cu", "if (first + j < end) pack", "pack", scale, "byte 901 of argument 1"),
-    ("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_mask, "not aligned"),
-    ("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_scale, "not aligned"),
-    ("cross_entropy.cu", SYNC + "    double total", "    double total", cross_entropy, EARLY),
-    ("cross_entropy.cu", "    __syncthreads();" + READ, "", cross_entropy, "no barrier in between"),
-    ("cross_entropy.cu", "if (row >= rows)", "if (row > rows)", cross_entropy, "byte 40 of"),
-    (
-        "cross_entropy.cu",
-        "label < classes",
-        "label < classes + 9",
-        cross_entropy,
-        "byte 48 of argument 2",
+BUGS = {
+    "a whole pack of the mask beyond its end": (
+        *("dropout.cu", "first + N <= end &&", "first < end &&", mask, "which has 901"),
     ),
-    ("cross_entropy.cu", "    if (threadIdx.x != 0) return;\n", "", cross_entropy, "what thread"),
-    ("sgd.cu", "start + CHUNK < all.size[t]", "start + CHUNK", sgd, "of argument 0, which has 20"),
-    ("sgd.cu", "= fresh ?", "= !fresh ?", sgd, "nobody has written"),
-    ("relu.cu", "if (i < n) y", "if (i <= n) y", relu, "byte 280 of argument 0"),
-    ("sums.cu", "    " + SYNC, "", sums, EARLY),
-    ("sums.cu", "    " + SYNC + HALF, HALF + "    " + SYNC + HALF, sums, "is stuck"),
-    ("sums.cu", "    if (c < columns)\n", "", sums, "argument 0"),
-    ("sums.cu", "threadIdx.y == 0 && ", "", sums, "reads what thread .* writes"),
-    ("gather.cu", "(j >= columns)", "(j > columns)", gather, "at byte|writes what thread"),
-    ("index.cu", "i < all.count[a];", "i <= all.count[a];", index, "reads 8 bytes at byte 40 of"),
-    ("gather.cu", "row >= rows", "row > rows", gather, "byte 1500 of argument 0"),
-]
-USES = {use.__name__: use for *_, use, _ in BUGS}
+    "a whole pack of the values beyond their end": (
+        *("dropout.cu", "first + N <= end &&", "first < end &&", scale, "which has 901"),
+    ),
+    "a mask beyond its end": (
+        *("dropout.cu", "if (first + j < end) array", "array", mask, "byte 901 of argument 0"),
+    ),
+    "values beyond their end": (
+        *("dropout.cu", "if (first + j < end) array", "array", scale, "byte 3604 of argument 2"),
+    ),
+    "a mask read beyond its end": (
+        *("dropout.cu", "if (first + j < end) pack", "pack", scale, "byte 901 of argument 1"),
+    ),
+    "a pack of a mask that is not aligned": (
+        *("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_mask, "not aligned"),
+    ),
+    "a pack of values that are not aligned": (
+        *("dropout.cu", "% sizeof(Pack<T, N>) == 0", "% 4 == 0", skewed_scale, "not aligned"),
+    ),
+    "no barrier before the last sum": (
+        *("cross_entropy.cu", SYNC + "    double total", "    double total", cross_entropy, EARLY),
+    ),
+    "no barrier after the last sum": (
+        *("cross_entropy.cu", "    __syncthreads();" + READ, ""),
+        *(cross_entropy, "no barrier in between"),
+    ),
+    "a row too many": (
+        *("cross_entropy.cu", "if (row >= rows)", "if (row > rows)", cross_entropy, "byte 40 of"),
+    ),
+    "a class too large": (
+        *("cross_entropy.cu", "label < classes", "label < classes + 9"),
+        *(cross_entropy, "byte 48 of argument 2"),
+    ),
+    "all threads write what one has to": (
+        *("cross_entropy.cu", "    if (threadIdx.x != 0) return;\n", ""),
+        *(cross_entropy, "what thread"),
+    ),
+    "a chunk beyond the end of its tensor": (
+        *("sgd.cu", "start + CHUNK < all.size[t]", "start + CHUNK"),
+        *(sgd, "of argument 0, which has 20"),
+    ),
+    "a fresh buffer that is read": ("sgd.cu", "= fresh ?", "= !fresh ?", sgd, "nobody has written"),
+    "an element too many": (
+        *("relu.cu", "if (i < n) y", "if (i <= n) y", relu, "byte 280 of argument 0"),
+    ),
+    "no barrier before the halves": ("sums.cu", "    " + SYNC, "", sums, EARLY),
+    "a barrier for half of the threads": (
+        *("sums.cu", "    " + SYNC + HALF, HALF + "    " + SYNC + HALF, sums, "is stuck"),
+    ),
+    "columns beyond the last": ("sums.cu", "    if (c < columns)\n", "", sums, "argument 0"),
+    "each row writes the sum": (
+        *("sums.cu", "threadIdx.y == 0 && ", "", sums, "reads what thread .* writes"),
+    ),
+    "a column too many": (
+        *("gather.cu", "(j >= columns)", "(j > columns)", gather, "at byte|writes what thread"),
+    ),
+    "an index too many": (
+        *("index.cu", "i < all.count[a];", "i <= all.count[a];"),
+        *(index, "reads 8 bytes at byte 40 of"),
+    ),
+    "an index one too large": (
+        *("gather.cu", "row >= rows", "row > rows", gather, "byte 1500 of argument 0"),
+    ),
+}
+USES = {use.__name__: use for *_, use, _ in BUGS.values()}
 
 
 @pytest.mark.parametrize("name", USES)
@@ -121,7 +158,7 @@ def test_without_a_bug_nothing_is_stopped(cpu: Device, name: str) -> None:
     USES[name](cpu, Launcher(cpu.load))
 
 
-@pytest.mark.parametrize(("file", "there", "instead", "use", "message"), BUGS)
+@pytest.mark.parametrize(("file", "there", "instead", "use", "message"), BUGS.values(), ids=BUGS)
 def test_a_bug_in_a_kernel_is_stopped(
     cpu: Device,
     file: str,

@@ -45,9 +45,7 @@ def test_the_definitions_are_the_rectifier_of_the_engine() -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_nan_and_infinity_go_where_they_go_on_the_cpu(
-    device: Any, launch: Launcher, dtype: Any
-) -> None:
+def test_nan_and_inf_go_as_on_the_cpu(device: Any, launch: Launcher, dtype: Any) -> None:
     x, g = (a.copy() for a in np.broadcast_arrays(awkward(dtype)[:, None], awkward(dtype)))
     y = relu_forward(launch, device.array(x))
     expected = definitions.relu_forward(x)

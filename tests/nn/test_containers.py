@@ -242,12 +242,14 @@ def test_a_state_dict_comes_back_in_the_order_in_which_it_was_saved(tmp_path: An
     [
         lambda t, m: t.to(m.float64), lambda t, m: t.to("cpu", m.float64),
         lambda t, m: t.to(m.device("cpu"), m.float64, False), lambda t, m: t.to(m.float64, True),
-        lambda t, m: t.to(device="cpu", dtype=m.float64, non_blocking=True),
+        pytest.param(
+            lambda t, m: t.to(device="cpu", dtype=m.float64, non_blocking=True), id="by names"
+        ),
         lambda t, m: t.to(m.ones(1, dtype=m.float64)), lambda t, m: t.double(),
         lambda t, m: t.type(m.float64), lambda t, m: t.to(device=None, dtype=m.float64),
     ],
 )  # fmt: skip
-def test_tensors_and_modules_move_in_all_of_pytorchs_forms(move: Any) -> None:
+def test_tensors_and_modules_move_as_pytorchs_do(move: Any) -> None:
     for m in (minigrad, pytorch().module):
         assert move(m.ones(2), m).dtype == m.float64
         layer = m.nn.Linear(1, 1)

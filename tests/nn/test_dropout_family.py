@@ -108,6 +108,10 @@ def test_every_member_obeys_every_law_that_applies(name: str) -> None:
         ("drop_path", lambda x, p, training: F.dropout2d(x, p, training)),
         ("gaussian_dropout", lambda x, p, training: F.gaussian_dropout(x, p / 2, training)),
     ],
+    ids=[
+        *("dropout2d as dropout", "dropout2d as drop_path", "alpha_dropout as dropout"),
+        *("drop_path as dropout2d", "gaussian_dropout at half of p"),
+    ],
 )
 def test_a_member_that_does_what_another_does_is_caught(
     name: str, wrong: Callable[..., Any], apart: None
@@ -143,7 +147,7 @@ def units_of(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("p", [0.0, 0.25, 0.7, 1.0])
-def test_under_the_same_mask_it_is_pytorchs_forward_and_backward(name: str, p: float) -> None:
+def test_given_a_mask_it_is_pytorchs_forward_and_backward(name: str, p: float) -> None:
     """PyTorch's mask is read off its result, at the shape of its units."""
     ours, theirs = getattr(F, name), getattr(torch.nn.functional, name)
     for shape in SHAPES[name]:
@@ -209,7 +213,7 @@ def test_shapes_bring_pytorchs_warnings_and_errors(name: str, shape: tuple[int, 
 
 
 @pytest.mark.parametrize("name", [*SHAPES, "drop_path"])
-def test_a_mask_is_drawn_at_the_shape_of_its_units_from_the_generator(name: str) -> None:
+def test_masks_are_drawn_at_the_shape_of_units_from_the_generator(name: str) -> None:
     shape = (3, 4, 2, 2, 2) if name == "dropout3d" else (3, 4, 2)
     if name == "dropout2d":
         shape = (3, 4, 2, 2)
@@ -252,7 +256,7 @@ def test_gaussian_noise_can_be_given_and_is_that_of_the_generator() -> None:
 
 
 @pytest.mark.parametrize("name", [*SHAPES, "drop_path", "gaussian_dropout"])
-def test_evaluation_and_p_zero_return_the_same_tensor_and_draw_nothing(name: str) -> None:
+def test_evaluation_and_p_0_return_the_same_tensor_and_draw_nothing(name: str) -> None:
     x = mg.ones(2, 3, 4, 5) if name != "dropout1d" else mg.ones(2, 3, 4)
     before = mg.random.get_rng_state()
     with warnings.catch_warnings():

@@ -277,7 +277,7 @@ def test_labels_may_be_integers_of_any_size(dtype: Any) -> None:
         ((2, 3, 4), (2, 3), (2, 4)),
     ],
 )
-def test_labels_of_a_wrong_shape_are_refused_with_both_shapes(
+def test_labels_of_a_wrong_shape_are_refused(
     name: str, logits: Any, labels: Any, expected: Any
 ) -> None:
     message = f"expected class indices of shape {expected}, got {labels}"

@@ -483,7 +483,7 @@ def test_requires_grad_freezes_and_thaws_all_parameters() -> None:
         (lambda net: net.to(mg.ones(1, dtype=np.float64)), np.float64),
     ],
 )
-def test_a_cast_or_a_move_keeps_the_parameters_the_objects_they_were(cast: Any, dtype: Any) -> None:
+def test_a_cast_or_move_keeps_the_parameter_objects(cast: Any, dtype: Any) -> None:
     net = tree(mg)
     net.register_buffer("steps", mg.tensor(7))
     net(mg.ones(2, 2, 3)).sum().backward()
@@ -648,7 +648,7 @@ def test_names_are_pytorchs_unless_random_streams_are_asked_for() -> None:
         ("1.1.generator", object(), "a object"),
     ],
 )
-def test_states_of_random_streams_that_do_not_fit_are_refused_and_nothing_is_changed(
+def test_unfit_generator_states_are_refused_and_change_nothing(
     name: str, value: Any, message: str
 ) -> None:
     net, other = dropouts(1), dropouts(50)

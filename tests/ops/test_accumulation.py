@@ -88,7 +88,7 @@ CASES = {
         reductions(min_side=1, p=st.sampled_from([0.5, -1, -2.0])),
         domains=((0.5, 2.0),),
     ),
-    "norm: the largest or the smallest": Case(
+    "norm: largest or smallest": Case(
         lambda m, x, p, dim, keepdim: m.norm(x, p, dim, keepdim),
         reductions(min_side=1, p=st.sampled_from([math.inf, -math.inf])),
         kinks=lambda x, p, dim, keepdim: np.append(

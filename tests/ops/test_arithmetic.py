@@ -103,7 +103,7 @@ CASES = {
         kinks=lambda a, b: a / 200,  # steep near 0: stay farther away than elsewhere
     ),
     "pow: a scalar base": Case(lambda m, b: 1.5**b, alike()),
-    "pow: integer tensors as exponents": Case(
+    "pow: an integer tensor": Case(
         lambda m, a, b: m.pow(a, b),
         alike(min_dims=1, max_dims=1, min_side=3).map(
             lambda inputs: (inputs[0], {"b": np.arange(3) + inputs[0][0][0] - 3})

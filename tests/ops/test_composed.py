@@ -91,7 +91,7 @@ CASES = {
         with_options(MASKS, value=st.sampled_from([0, 2.5, -1])),
         kinks=lambda x, y, value: y,
     ),
-    "masked_fill: with a number that has a gradient": Case(
+    "masked_fill: a scalar tensor": Case(
         lambda m, x, value: m.masked_fill(x, constant(x) > 0, value),
         shapes().map(lambda s: ([s, ()], {})),
         kinks=lambda x, value: x,
@@ -175,7 +175,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
-def test_what_pytorch_refuses_is_refused_with_its_type_and_its_words(call: Any) -> None:
+def test_what_pytorch_refuses_is_refused_with_its_type_and_words(call: Any) -> None:
     with pytest.raises((RuntimeError, TypeError)) as theirs:
         call(pytorch().module)
     with pytest.raises(theirs.type) as ours:

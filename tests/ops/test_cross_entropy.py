@@ -110,7 +110,7 @@ EXTREMES = {
     "a certain and wrong answer": Extreme(
         argument=[1e4, 0, -1e4], value=1e4, gradient=[1, -1, 0], **entropy_of_class(1)
     ),
-    "a certain and very wrong answer": Extreme(
+    "a certain, very wrong answer": Extreme(
         argument=[1e4, 0, -1e4], value=2e4, gradient=[1, 0, -1], **entropy_of_class(2)
     ),
     "an excluded class": Extreme(
@@ -159,7 +159,7 @@ def test_floats_keep_their_dtype(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])])
+@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])], ids=["even", "weighted"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_the_loss_of_labels_keeps_its_dtype(
@@ -174,7 +174,7 @@ def test_the_loss_of_labels_keeps_its_dtype(
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("weight", [None, [1.0, 0.5, 2.0, 0.25]], ids=["even", "weighted"])
-def test_every_option_of_the_loss_of_labels_has_pytorchs_value_and_first_two_gradients(
+def test_every_loss_of_labels_has_pytorchs_value_and_first_two_gradients(
     weight: Any, reduction: str
 ) -> None:
     every = [[3, 2, 1, 0], [[3, 2], [1, 0], [2, 3]], 3]
@@ -203,8 +203,10 @@ def assert_loss_of_labels(
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])])
-@pytest.mark.parametrize("labels", [np.array([-7, -7]), np.empty(0, np.int64)])
+@pytest.mark.parametrize("weight", [None, np.float64([1, 2, 3])], ids=["even", "weighted"])
+@pytest.mark.parametrize(
+    "labels", [np.array([-7, -7]), np.empty(0, np.int64)], ids=["ignored", "none"]
+)
 def test_the_mean_loss_of_nothing_is_nan_and_its_derivatives_are_zeros(
     labels: Any, weight: Any
 ) -> None:

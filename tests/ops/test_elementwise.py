@@ -349,9 +349,7 @@ SELECTING: dict[str, Any] = {
 @pytest.mark.parametrize("call", SELECTING.values(), ids=SELECTING)
 @pytest.mark.parametrize("seed", [1.0, INF, -INF, NAN])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_the_gradient_at_nan_and_an_infinite_one_are_pytorchs(
-    call: Any, seed: float, dtype: str
-) -> None:
+def test_gradients_of_nan_and_infinity_are_pytorchs(call: Any, seed: float, dtype: str) -> None:
     found = []
     for framework in (MINIGRAD, pytorch()):
         leaves = [framework.leaf(np.array(v, dtype)) for v in (NUMBERS, LOW, HIGH)]
@@ -378,7 +376,7 @@ COMPOSED: dict[str, Any] = {
 @pytest.mark.parametrize("call", COMPOSED.values(), ids=COMPOSED)
 @pytest.mark.parametrize("shape", [(3,), (3, 1), ()])
 @pytest.mark.filterwarnings("default::RuntimeWarning")
-def test_an_infinite_gradient_goes_on_where_pytorchs_does(call: Any, shape: Any) -> None:
+def test_infinite_gradients_go_on_where_pytorchs_do(call: Any, shape: Any) -> None:
     for values in ([-1, 0, 2], [-1, -0.5, 2], [-3.0, -2.0, 0.0]):
         found = []
         for framework in (MINIGRAD, pytorch()):

@@ -99,7 +99,7 @@ def test_a_product_over_nothing_is_0() -> None:
         ("bmm", (2, 2, 2), (2, 2)), ("bmm", (2, 3, 4), (1, 4, 4)), ("bmm", (2, 3, 4), (2, 3, 4)),
     ],
 )  # fmt: skip
-def test_products_of_fixed_dimensions_refuse_all_others_as_pytorch_does(
+def test_products_of_fixed_dimensions_refuse_others_as_pytorch_does(
     name: str, a: tuple[int, ...], b: tuple[int, ...]
 ) -> None:
     def refusal(m: Any) -> str:
@@ -182,7 +182,7 @@ LAYERS: dict[str, tuple[Any, str, str]] = {
 
 
 @pytest.mark.parametrize(("shapes", "ours", "theirs"), LAYERS.values(), ids=LAYERS)
-def test_a_layer_that_does_not_fit_is_named_with_both_shapes(
+def test_a_layer_that_does_not_fit_is_refused_with_shapes(
     shapes: Any, ours: str, theirs: str
 ) -> None:
     for framework, words in ((MINIGRAD, ours), (pytorch(), theirs or ours)):

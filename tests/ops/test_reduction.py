@@ -187,10 +187,10 @@ TIES = {
     "equal minima share in min of all": Tie(
         lambda m, x: m.min(x), [[[1, 0, 0], [0, 0, 2]]], [[[0, 0.25, 0.25], [0.25, 0.25, 0]]]
     ),
-    "only the first maximum counts in max along a dimension": Tie(
+    "the first maximum counts along an axis": Tie(
         lambda m, x: m.max(x, 1).values, [ROWS], [[[0, 1, 0], [1, 0, 0]]]
     ),
-    "only the first minimum counts in min along a dimension": Tie(
+    "the first minimum counts along an axis": Tie(
         lambda m, x: m.min(x, 1, True).values, [[[1, 0, 0], [3, 2, 2]]], [[[0, 1, 0], [0, 1, 0]]]
     ),
     "equal operands of max share": Tie(
@@ -218,7 +218,7 @@ EXTREMES = {
     "log_softmax of far logits": Extreme(
         weighted("log_softmax"), [1e4, 0, -1e4], [0, -2e4, -6e4], [-5, 2, 3]
     ),
-    "log_softmax with a logit of minus infinity": Extreme(
+    "log_softmax with a logit of -inf": Extreme(
         weighted("log_softmax"),
         [1e4, -INF, 1e4],
         [-math.log(2), -INF, -3 * math.log(2)],

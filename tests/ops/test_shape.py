@@ -333,7 +333,7 @@ MIXED: dict[str, Any] = {
 
 @pytest.mark.parametrize("index", MIXED.values(), ids=MIXED)
 @pytest.mark.filterwarnings("ignore:indexing with dtype torch.uint8")
-def test_an_index_chooses_what_it_does_in_pytorch_in_reading_writing_and_gradients(
+def test_an_index_reads_writes_and_has_pytorchs_gradients(
     index: Any,
 ) -> None:
     found = []

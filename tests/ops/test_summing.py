@@ -36,7 +36,7 @@ def fits(axis: Any, ndim: int) -> bool:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @settings(max_examples=scaled(30))  # of some fifty combinations, for each dtype
 @given(st.data(), st.sampled_from(list(LAYOUTS)), st.booleans(), st.integers(0, 999))
-def test_a_sum_has_the_error_of_adding_in_pairs_along_any_axis_of_any_layout(
+def test_a_sum_has_the_error_of_adding_in_pairs_along_any_axis(
     dtype: str, shape: tuple[int, ...], data: st.DataObject, layout: str, keepdims: bool, seed: int
 ) -> None:
     axes = [axis for axis in AXES if fits(axis, len(shape))]

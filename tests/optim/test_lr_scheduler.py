@@ -79,7 +79,7 @@ def test_the_formulas_at_a_few_epochs() -> None:
 
 
 @pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
-@pytest.mark.parametrize("through_a_file", [False, True])
+@pytest.mark.parametrize("through_a_file", [False, True], ids=["in memory", "in a file"])
 def test_a_restored_schedule_continues_where_it_stood(
     make: Make, through_a_file: bool, tmp_path: Path
 ) -> None:
@@ -319,7 +319,7 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(bad: Any) -> None:
+def test_states_that_do_not_fit_are_refused_and_change_nothing(bad: Any) -> None:
     sgd = optimizer(mg)
     schedule = mg.optim.lr_scheduler.StepLR(sgd, 1, 0.1)
     state = mg.optim.lr_scheduler.StepLR(optimizer(mg), 10, 0.5).state_dict()
@@ -397,7 +397,7 @@ def test_groups_that_are_added_later_are_scheduled_from_their_own_rate() -> None
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
-def test_a_state_has_the_groups_that_were_added_just_before_and_stays_as_it_is(kind: str) -> None:
+def test_a_state_has_groups_added_just_before_and_stays_as_it_is(kind: str) -> None:
     s, one, more = mg.optim.lr_scheduler, {"params": [mg.ones(1)], "lr": 1.0}, {"lr": 8.0}
     sgd = mg.optim.SGD([{**one}])
     schedule = SUBJECTS[kind](s, sgd, -1)

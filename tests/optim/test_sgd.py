@@ -27,7 +27,7 @@ SHAPES = [(4, 3), (3,), ()]
 
 
 def names(options: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in options.items() if v) or "plain"
+    return ", ".join(name for name, value in options.items() if value) or "plain"
 
 
 def parameters(m: Any, dtype: Any = np.float64) -> list[Any]:
@@ -125,9 +125,7 @@ def test_the_default_learning_rate_is_pytorchs() -> None:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=names)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_a_step_writes_into_the_parameters_memory_and_leaves_gradients_alone(
-    options: dict[str, Any], dtype: Any
-) -> None:
+def test_a_step_writes_into_parameters_alone(options: dict[str, Any], dtype: Any) -> None:
     params = parameters(mg, dtype)
     optimizer = SGD(params, lr=np.float64(0.1), **options)
     data = [p.array for p in params]
@@ -224,7 +222,7 @@ def through_a_file(state: dict[str, Any], folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=names)
-@pytest.mark.parametrize("carry", [through_a_dictionary, through_a_file])
+@pytest.mark.parametrize("carry", [through_a_dictionary, through_a_file], ids=["dict", "file"])
 def test_a_restored_state_continues_to_the_bit(
     options: dict[str, Any], carry: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -369,7 +367,7 @@ for _i in range(2):
 
 
 @pytest.mark.parametrize("spoil", BAD_STATES.values(), ids=BAD_STATES)
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(spoil: Any) -> None:
+def test_states_that_do_not_fit_are_refused_and_change_nothing(spoil: Any) -> None:
     def trained(lr: float) -> Any:
         w, b, c = params = parameters(mg)
         optimizer = SGD([{"params": [w, b]}, {"params": [c], "lr": 7.0}], lr=lr, momentum=0.9)
@@ -447,7 +445,7 @@ def test_a_closure_is_called_before_the_step_and_its_loss_returned(recording: bo
         ({"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "Nesterov momentum requires"),
     ],
 )
-def test_settings_out_of_range_are_refused_for_all_and_for_one_group(
+def test_settings_out_of_range_are_refused_in_any_group(
     options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

@@ -17,7 +17,7 @@ from minigrad.random import get_rng_state
 from minigrad.testing import GradcheckError, gradcheck, gradgradcheck
 
 CHECKS = pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
-FAST = pytest.mark.parametrize("fast", [False, True], ids=["every element", "projected"])
+FAST = pytest.mark.parametrize("fast", [False, True], ids=["full", "fast"])
 
 
 def leaf(*shape: int, low: float = 0.5, high: float = 2.0, seed: int = 0) -> mg.Tensor:
@@ -166,7 +166,7 @@ HARD: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
     "a flat function": (lambda x: mg.cos(1e-3 * x), (1e-3, 20.0)),
     "a kink near the input": (lambda x: x.relu() + 1, (1e-7, -1e-5)),
     "the edge of the exponential": (mg.exp, (700.0, -700.0)),
-    "a direction of one number, which rounding alone changes": (
+    "a direction of one number": (
         lambda x: (x / (x * x).sum().sqrt() * 7e3).cos() * 6e4 + x,
         (0.01869558,),
     ),
@@ -196,9 +196,7 @@ HARDER: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
 @FAST
 @pytest.mark.parametrize("name", [*HARD, *HARDER])
 @pytest.mark.filterwarnings("error")
-def test_a_right_derivative_of_a_hard_function_passes(
-    check: Callable[..., bool], name: str, fast: bool
-) -> None:
+def test_hard_right_derivatives_pass(check: Callable[..., bool], name: str, fast: bool) -> None:
     fn, place = (HARD | HARDER)[name]
     assert check(fn, at(*place), fast=fast)
 
@@ -215,10 +213,8 @@ def with_error(fn: Callable[[Any], Any], factor: float) -> Callable[[Any], Any]:
 
 @FAST
 @HARDS
-@pytest.mark.parametrize("factor", [1.0005, 0.9995])
-def test_an_error_of_a_twentieth_of_a_percent_is_found(
-    name: str, factor: float, fast: bool
-) -> None:
+@pytest.mark.parametrize("factor", [1.0005, 0.9995], ids=["larger", "smaller"])
+def test_a_twentieth_of_a_percent_is_found(name: str, factor: float, fast: bool) -> None:
     fn, place = HARD[name]
     assert not gradcheck(with_error(fn, factor), at(*place), fast=fast, raise_exception=False)
 

@@ -85,9 +85,7 @@ def binomial_rejects(n: int, p: float, alpha: float, rate: float) -> Fraction:
 @ALPHAS
 @RATES
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 12, 100])
-def test_a_right_rate_raises_a_false_alarm_with_a_probability_of_at_most_alpha(
-    n: int, p: float, alpha: float
-) -> None:
+def test_a_right_rate_raises_at_most_alpha_false_alarms(n: int, p: float, alpha: float) -> None:
     assert binomial_rejects(n, p, alpha, rate=p) <= alpha
 
 
@@ -116,7 +114,7 @@ def test_the_p_value_is_twice_the_smaller_tail(n: int, p: float) -> None:
 @pytest.mark.parametrize("miss", [0.1, MISS])
 @RATES
 @pytest.mark.parametrize("n", [30, 120])
-def test_a_rate_is_detected_from_the_stated_deviation_on_and_not_before(
+def test_a_rate_is_detected_from_the_stated_deviation(
     n: int, p: float, alpha: float, miss: float
 ) -> None:
     for sign, deviation in zip((-1, 1), binomial_detects(n, p, alpha, miss), strict=True):
@@ -162,9 +160,7 @@ def test_impossible_counts_and_probabilities_are_refused(count: int, n: int, p: 
 
 @ALPHAS
 @pytest.mark.parametrize(("n", "cells"), [(6, 1), (12, 2), (9, 3), (7, 5)])
-def test_equally_likely_integers_raise_a_false_alarm_with_a_probability_of_at_most_alpha(
-    n: int, cells: int, alpha: float
-) -> None:
+def test_fair_integers_raise_at_most_alpha_false_alarms(n: int, cells: int, alpha: float) -> None:
     alarms = Fraction(0)
     for values in itertools.combinations_with_replacement(range(cells), n):
         ways = math.factorial(n)
@@ -294,9 +290,7 @@ def independence_rejects(n: int, r: int, s: int, alpha: float, odds: Fraction) -
 
 @ALPHAS
 @pytest.mark.parametrize("n", [1, 2, 7, 12])
-def test_independent_masks_raise_a_false_alarm_with_a_probability_of_at_most_alpha(
-    n: int, alpha: float
-) -> None:
+def test_independent_masks_raise_at_most_alpha_false_alarms(n: int, alpha: float) -> None:
     """Given any margins, and hence for masks of any rates."""
     for r, s in itertools.product(range(n + 1), repeat=2):
         assert independence_rejects(n, r, s, alpha, odds=Fraction(1)) <= alpha
@@ -331,7 +325,7 @@ def test_the_p_value_of_independence_is_fishers(n: int, r: int, s: int) -> None:
 
 @pytest.mark.parametrize(("alpha", "miss"), [(0.05, 0.1), (ALPHA, MISS)])
 @pytest.mark.parametrize(("r", "s"), [(100, 100), (20, 20), (180, 20), (190, 150), (0, 50)])
-def test_a_correlation_is_detected_from_the_stated_size_on_and_not_before(
+def test_correlation_is_detected_from_the_stated_size(
     r: int, s: int, alpha: float, miss: float
 ) -> None:
     n = 200
@@ -461,7 +455,7 @@ def test_a_mean_of_nothing_is_right() -> None:
 
 @ALPHAS
 @pytest.mark.parametrize(("n", "trials", "p"), [(5, 4, 0.5), (4, 7, 0.25), (3, 16, 0.5)])
-def test_rows_of_independent_events_raise_a_false_alarm_with_a_probability_of_at_most_alpha(
+def test_rows_of_events_raise_at_most_alpha_false_alarms(
     n: int, trials: int, p: float, alpha: float
 ) -> None:
     weights = binomial(trials, p)
@@ -483,7 +477,7 @@ def test_a_row_is_far_with_the_exact_probability(trials: int, p: float) -> None:
 
 
 @pytest.mark.parametrize(("n", "trials", "p"), [(500, 64, 0.5), (2000, 20, 0.2), (300, 400, 0.9)])
-def test_a_correlation_within_rows_is_detected_from_the_stated_size_on_and_not_before(
+def test_correlation_in_rows_is_detected_from_the_stated_size(
     n: int, trials: int, p: float
 ) -> None:
     size = spread_detects(n, trials, p)
@@ -540,7 +534,7 @@ EVERY = pytest.mark.parametrize("name", ASSERTIONS)
 
 
 @EVERY
-def test_every_assertion_is_charged_its_alpha_whether_it_holds_or_not(name: str) -> None:
+def test_every_assertion_is_charged_its_alpha_true_or_not(name: str) -> None:
     assertion, _, wrong = ASSERTIONS[name]
     with Budget(limit=1) as budget:
         with pytest.raises(AssertionError, match=rf"^{name}\n  got: .*\n  expected: .*\n  chance "):

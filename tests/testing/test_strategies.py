@@ -53,7 +53,7 @@ NOT_FINITE: dict[str, Callable[[np.ndarray], Any]] = {
 
 
 @pytest.mark.parametrize("condition", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("strategy", [mst.arrays(), mst.dropout_inputs()])
+@pytest.mark.parametrize("strategy", [mst.arrays(), mst.dropout_inputs()], ids=["arrays", "inputs"])
 def test_arrays_of_every_kind_are_drawn(strategy: Any, condition: Any) -> None:
     assert finds(strategy, condition)
 
@@ -156,8 +156,8 @@ def test_tensors_require_grad_as_asked_for(yes: Any, no: Any, data: st.DataObjec
 # ------------------------------------------------------------------------- probabilities, labels
 
 PROBABILITIES: dict[str, Callable[[float], bool]] = {
-    "0": lambda p: p == 0,
-    "1": lambda p: p == 1,
+    "zero": lambda p: p == 0,
+    "one": lambda p: p == 1,
     "tiny": lambda p: 0 < p < 1e-100,
     "below one lane of a 32-bit draw": lambda p: 1e-30 < p < 2.0**-32,
     "close to 1": lambda p: 1 - 2.0**-50 < p < 1,

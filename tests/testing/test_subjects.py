@@ -56,7 +56,7 @@ def plain(x: Any, p: float, training: bool) -> Any:
         nn.Dropout,
     ],
 )
-def test_x_p_and_the_mode_are_passed_under_any_of_their_names(call: Any) -> None:
+def test_x_p_and_the_mode_are_passed_under_any_name(call: Any) -> None:
     subject = Subject("f", call, MINIGRAD)
     x = mg.ones(1000)
     assert subject.modes
@@ -181,6 +181,7 @@ def test_a_wrong_backward_of_a_class_is_caught() -> None:
         (3, "f is int, which cannot be called"),
         (type("Plain", (), {}), "is a class, but not one of layers"),
     ],
+    ids=["a function of x alone", "one more argument", "a number", "another class"],
 )
 def test_what_cannot_be_a_dropout_is_refused_with_the_way_out(call: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -327,6 +328,10 @@ def test_dropped_is_told_from_kept_where_dropped_is_not_0() -> None:
         (("N", 1, "C"), (4, 5), (4, 1, 5), (1, 2, 1)),
         (("N", 1), (0,), (0, 1), (1, 2)),
         (("rows", "columns"), (4, 5), (4, 5), (1, 1)),
+    ],
+    ids=[
+        *("N C 1 1 in (5, 6)", "N C 1 1 in (5, 2, 3)", "N C 1 1 in (7,)", "N C 1 1 in ()"),
+        *("N 1 and more in (4, 5)", "N 1 C in (4, 5)", "N 1 in (0,)", "rows columns in (4, 5)"),
     ],
 )
 def test_units_lie_as_their_pattern_says(pattern: Any, shape: Any, places: Any, block: Any) -> None:

@@ -23,12 +23,17 @@ SHOWN = {
 KILL_MATRIX = ""  # the command without arguments
 
 
+def about(arguments: str) -> str:
+    """Return the first argument in a word."""
+    return arguments.split()[0].rpartition(":")[2]
+
+
 def printed(arguments: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     main(arguments.split())
     return capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("arguments", sorted(SHOWN.keys() - {KILL_MATRIX}))
+@pytest.mark.parametrize("arguments", sorted(SHOWN.keys() - {KILL_MATRIX}), ids=about)
 def test_the_commands_on_the_page_print_what_it_shows(
     arguments: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

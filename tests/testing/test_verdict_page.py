@@ -127,7 +127,7 @@ def test_a_picture_of_a_mask_has_each_dropped_cell_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("p_value", [1.0, 1e-3, 1.0001e-9, 1e-9, 1e-12, 1e-200, 0.0])
-def test_a_figure_lies_outside_the_band_just_if_the_law_is_broken_by_it(p_value: float) -> None:
+def test_a_figure_lies_outside_the_band_just_if_the_law_is_broken(p_value: float) -> None:
     figure = Figure("what", p_value, 1e-9, "got", "expected")
     assert (pictures._ratio(figure) >= 1) == (p_value <= figure.alpha)
     assert ("wrong" in pictures._item(figure)) == (p_value <= figure.alpha)
@@ -202,7 +202,11 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert html.count("<details") == 2
 
 
-@pytest.mark.parametrize("options", [[], ["minigrad.nn.functional:dropout", "--runs", "2"]])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["minigrad.nn.functional:dropout", "--runs", "2"]],
+    ids=["alone", "with options"],
+)
 def test_a_page_is_of_one_run_on_one_dropout(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

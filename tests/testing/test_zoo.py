@@ -30,7 +30,7 @@ def verdict_on(bug: Bug, seed: int) -> Any:
 
 
 @bugs
-def test_the_law_that_names_a_bug_kills_it_and_the_same_seed_gives_the_same_verdict(
+def test_the_law_that_a_bug_names_kills_it_twice_alike(
     bug: Bug,
 ) -> None:
     """With seed 1, while the page has seed 0; and nothing is left over from the first time."""
