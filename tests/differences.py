@@ -81,7 +81,8 @@ def a_change_of_what_is_expanded_to_its_own_shape(m: Any) -> None:
 
 @difference(
     ours="second time: what "
-    "(Concatenate|Getitem|Mean|Permute|Reshape|Setitem|Squeeze|Sum|Unsqueeze)Backward"
+    "(Concatenate|Cumsum|Getitem|Mean|Permute|Reshape|Setitem|Squeeze|Sum|SumsFromTheEnd|Unsqueeze)"
+    "Backward"
 )
 def a_second_walk_over_shapes(m: Any) -> None:
     """A walk frees all that a node keeps; in PyTorch tensors only, not shapes and indices."""
@@ -146,12 +147,6 @@ def a_negative_power_of_integers(m: Any) -> None:
     m.pow(2, m.tensor([-1]))
 
 
-@difference(ours="out of bounds for uint8", where=lambda program: "uint8" in program.setting.dtypes)
-def a_number_that_bytes_cannot_hold(m: Any) -> None:
-    """NumPy refuses it beside bytes; PyTorch takes what remains of it, 255 for -1."""
-    m.tensor([1], dtype=m.uint8) + -1
-
-
 # ------------------------------------------------------------------------- what PyTorch refuses
 
 
@@ -182,12 +177,12 @@ def a_recorded_derivative_of_what_was_freed(m: Any) -> None:
 
 @difference(
     theirs="modified by an inplace operation",
-    where=lambda program: program.stale <= {"DivBackward0", "GatherBackward0"},
+    where=lambda program: program.stale <= {"DivBackward0", "GatherBackward0", "ProdBackward0"},
 )
 def a_changed_dividend(m: Any) -> None:
     """The derivative of a / b reads the quotient and b, that of take_along_dim the shape of x.
 
-    PyTorch's read a and x.
+    PyTorch's read a and x; that of a product reads the product too, which is not read here.
     """
     a = m.tensor([1.0, 2.0], dtype=m.float64)
     y = a / leaf(m, 3, 4)
@@ -200,12 +195,6 @@ def a_change_by_overlapping_memory(m: Any) -> None:
     """All new elements are computed before the first is written."""
     t = m.ones(3)
     t[1:].add_(t[:2])
-
-
-@difference(theirs="Integers to negative integer powers")
-def a_negative_power_of_no_integers(m: Any) -> None:
-    """NumPy looks at the elements, PyTorch at the dtype."""
-    m.zeros(0, dtype=m.int64) ** -1
 
 
 @difference(
@@ -301,6 +290,12 @@ def a_derivative_by_a_view_of_what_was_changed(m: Any) -> Any:
 def whether_there_are_bytes(m: Any) -> Any:
     """The answer is a boolean; PyTorch keeps bytes from the time before it had booleans."""
     return str(m.tensor([1], dtype=m.uint8).any().dtype)[-5:]
+
+
+@difference()
+def a_comparison_with_a_number_that_bytes_cannot_hold(m: Any) -> Any:
+    """The numbers are compared; PyTorch compares with what remains of one in a byte: 1 < 255."""
+    return (m.tensor([1], dtype=m.uint8) < -1).item()
 
 
 @difference()

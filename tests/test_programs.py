@@ -38,6 +38,7 @@ torch = pytest.importorskip("torch")
 from tests.side_by_side import (  # noqa: E402  (needs PyTorch too)
     PROMOTING,
     Pair,
+    apart,
     changed_since,
     promoted,
     refused_alike,
@@ -264,6 +265,8 @@ class SideBySide(RuleBasedStateMachine):
         if step.target is not None:
             memory = [theirs[i].untyped_storage().data_ptr() for i in reads]
             self.self_made |= len(set(memory)) < len(memory)
+            for i in reads:
+                theirs[i] = apart(theirs[i], theirs[step.target])
         elif step.op in PROMOTING:
             for i, t in zip(reads, promoted([theirs[i] for i in reads]), strict=True):
                 theirs[i] = t
