@@ -13,8 +13,8 @@ from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
-from minigrad.methods import caster, in_place, ints, reflected
-from minigrad.misfits import check_range, fitted
+from minigrad.methods import caster, in_place, ints, reflected, scaled
+from minigrad.misfits import check_range
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.printing import text_of
@@ -348,24 +348,11 @@ class Tensor(TensorBase):
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """Add ``alpha * other`` in place."""
-        return write(self, ops.add, self._scaled(other, alpha))
+        return write(self, ops.add, scaled(self, other, alpha))
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """Subtract ``alpha * other`` in place."""
-        return write(self, ops.sub, self._scaled(other, alpha))
-
-    def _scaled(self, other: Any, alpha: Any) -> Any:
-        """Return ``alpha * other``, which is to be added.
-
-        Raises:
-            RuntimeError: alpha is no integer, or too large, for integers.
-        """
-        if self.dtype.kind != "f" and isinstance(alpha, float):
-            raise RuntimeError(
-                "For integral input tensors, argument alpha must not be a floating point number, "
-                f"got {alpha} for {self.dtype}"
-            )
-        return other if alpha == 1 else fitted(alpha, self.dtype) * other
+        return write(self, ops.sub, scaled(self, other, alpha))
 
     def relu_(self) -> Tensor:
         """Replace negative elements by 0, in the same memory."""
