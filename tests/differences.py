@@ -6,6 +6,7 @@ differs, its docstring why. What is not listed here has to be the same.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -309,6 +310,34 @@ def an_infinite_gradient_of_amax(m: Any) -> Any:
     """It reaches the largest element alone, as that of max; PyTorch multiplies the others by 0."""
     x = leaf(m, -1, 0)
     return str(m.autograd.grad(x.amax().sqrt(), x)[0][0].item())
+
+
+@difference()
+def the_gradient_of_an_amax_that_is_nan(m: Any) -> Any:
+    """It goes to what is NaN, as that of max; PyTorch divides by how many equal NaN, 0 do."""
+    x = leaf(m, 1, math.nan)
+    return str(m.autograd.grad(x.amax(), x)[0].tolist())
+
+
+@difference()
+def the_gradient_of_a_product_by_what_is_infinite(m: Any) -> Any:
+    """It is the product of all others; PyTorch divides the product of all: infinity by itself."""
+    x = leaf(m, math.inf, 2)
+    return str(m.autograd.grad(x.prod(), x)[0].tolist())
+
+
+@difference()
+def the_derivative_of_a_power_of_a_half_at_minus_0(m: Any) -> Any:
+    """It is infinity, as of 0; PyTorch has 1 / sqrt(-0.0), which is minus infinity."""
+    x = leaf(m, -0.0)
+    return m.autograd.grad((x**0.5).sum(), x)[0].item()
+
+
+@difference()
+def a_class_of_probability_0_whose_logit_is_minus_infinity(m: Any) -> Any:
+    """It adds 0 to the cross-entropy; PyTorch multiplies 0 and infinity."""
+    x, q = leaf(m, 1, -math.inf), m.tensor([1.0, 0.0], dtype=m.float64)
+    return str(m.nn.functional.cross_entropy(x, q).item())
 
 
 @difference()

@@ -60,7 +60,7 @@ def _to_base(g: Any, a: Any, b: Any) -> Any:
 def _to_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """Return g · aᵇ·log a, and 0 where a = 0 ≤ b."""
     a = a if hasattr(a, "dtype") else a + np.zeros_like(y)  # a number
-    counts = (a != 0) | (b < 0)
+    counts = (a != 0) | ~(b >= 0)  # and where b is NaN
     return kept(g * (y * np.log(where(counts, a, 1))), counts)
 
 
