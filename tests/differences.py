@@ -178,7 +178,9 @@ def a_recorded_derivative_of_what_was_freed(m: Any) -> None:
 
 @difference(
     theirs="modified by an inplace operation",
-    where=lambda program: program.stale <= {"DivBackward0", "GatherBackward0", "ProdBackward0"},
+    where=lambda program: (
+        program.stale <= {"DivBackward0", "GatherBackward0", "ProdBackward0", "ProdBackward1"}
+    ),
 )
 def a_changed_dividend(m: Any) -> None:
     """The derivative of a / b reads the quotient and b, that of take_along_dim the shape of x.
@@ -338,6 +340,14 @@ def a_class_of_probability_0_whose_logit_is_minus_infinity(m: Any) -> Any:
     """It adds 0 to the cross-entropy; PyTorch multiplies 0 and infinity."""
     x, q = leaf(m, 1, -math.inf), m.tensor([1.0, 0.0], dtype=m.float64)
     return str(m.nn.functional.cross_entropy(x, q).item())
+
+
+@difference()
+def a_gradient_that_is_nan_where_a_label_does_not_count(m: Any) -> Any:
+    """It is multiplied by 0, which is NaN, on every device; PyTorch sets 0."""
+    x = m.zeros(1, 2, requires_grad=True)
+    loss = m.nn.functional.cross_entropy(x, m.tensor([-100]), reduction="sum")
+    return str(m.autograd.grad(loss * math.nan, x)[0].tolist())
 
 
 @difference()

@@ -75,8 +75,10 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a comparison of numbers themselves; PyTorch wraps them into the dtype first."""
 
     def compare(a: Any, b: Any) -> Any:
-        if type(b) is int and not a.is_floating_point():
-            a = a.long()
+        if int in (type(a), type(b)):
+            a, b = (
+                t.long() if torch.is_tensor(t) and not t.is_floating_point() else t for t in (a, b)
+            )
         return function(a, b)
 
     return compare
