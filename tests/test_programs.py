@@ -429,7 +429,8 @@ class SideBySide(RuleBasedStateMachine):
     def walk_at_the_end(self) -> None:
         """Differentiate all that was computed by all leaves, so that every derivative counts.
 
-        Without it, one that is wrong in `expand` was seen in one program of 250.
+        A derivative of `expand` that is twice too large is met in one program of 34, so that 100
+        miss it with a probability of 5 %, and 500 with one of 3e-7; without this, in one of 225.
         """
         tracked = [i for i in self.tracked() if not self.pairs[i].theirs.is_leaf]
         outputs = [i for i in tracked if self.pairs[i].theirs.isfinite().all()]
