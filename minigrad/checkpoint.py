@@ -8,6 +8,7 @@ due again after a crash, the batches since the last checkpoint, follows from it 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from typing import Any, Literal, Self
 
 from minigrad.determinism import differences, surroundings
 from minigrad.grad_mode import no_grad
-from minigrad.nn.module import Module
+from minigrad.nn.module import Module, Parameter, UninitializedParameter
 from minigrad.optim import Optimizer
 from minigrad.random import default_generator
 from minigrad.serialization import load, save
@@ -193,15 +194,17 @@ class Checkpoint:
         own = {name: _kind(part) for name, part in self.parts.items()}
         for name in own | saved["kinds"]:
             then, now = saved["kinds"].get(name, "none"), own.get(name, "none")
-            if then != now:
+            if not _fits(then, now):
                 raise ValueError(
                     f"cannot go on with {self.path}, which is of another training: as {name} it "
                     f"has\n    {_unlike(then, now)}\nand this one has\n    {_unlike(now, then)}"
                 )
-        before = _copied(_states(self.parts))
+        before, lazy = _copied(_states(self.parts)), _uninitialized(self.parts["net"])
         try:
             _load(self.parts, saved["parts"])
         except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            for p in lazy:
+                p.data, p.__class__ = lazy[p], UninitializedParameter
             _load(self.parts, before)
             raise ValueError(f"cannot go on with {self.path}: {error}") from error
         elsewhere = {**saved["surroundings"], "device": saved["device"]}
@@ -307,6 +310,21 @@ def _kind(part: Any) -> str:
         return type(part).__name__
     dtypes = sorted({str(p.dtype) for p in part.parameters()})
     return "\n".join([repr(part), *dtypes])
+
+
+def _fits(then: str, now: str) -> bool:
+    """Return whether what parts were is what they are, or what lazy layers among them become."""
+    lazy, eager = (re.escape(f"{name}Linear(in_features=") for name in ("Lazy", ""))
+    return (
+        re.fullmatch(re.escape(now).replace(f"{lazy}0", f"({lazy}|{eager})[0-9]+"), then)
+        is not None
+    )
+
+
+def _uninitialized(net: Any) -> dict[Parameter, Tensor]:
+    """Return the parameters that have no shape yet, and what they have for data."""
+    every = net.parameters() if isinstance(net, Module) else ()
+    return {p: p.data for p in every if isinstance(p, UninitializedParameter)}
 
 
 def _unlike(text: str, other: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from minigrad import device as places
 from minigrad.device import device, is_array, native, on_device_of, share
 from minigrad.graph import wrap
+from minigrad.misfits import fitted
 from minigrad.tensor import Tensor, tensor
 
 __all__ = [
@@ -97,8 +99,7 @@ def full(
         RuntimeError: the number does not fit into an integer dtype.
     """
     dtype = tensor(fill_value).dtype if dtype is None else native(dtype)
-    if dtype.kind in "iu":
-        tensor(fill_value, dtype=dtype)  # which refuses what does not fit
+    fill_value = fitted(fill_value, dtype)
     data = places.empty(size, dtype, device)
     with on_device_of(data):
         data[...] = fill_value
@@ -146,9 +147,26 @@ def ones_like(input: Any, **kwargs: Any) -> Tensor:
 def arange(start: Any = 0, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
     """Return start, start + step, ... below ``end``: ``arange(end)`` or ``arange(start, end)``.
 
-    Integers give int64, floats float32; keyword arguments as for `tensor`.
+    Integers give int64, floats float32; keyword arguments as for `tensor`. For an integer dtype
+    fractions are cut off first.
+
+    Raises:
+        RuntimeError: the range is not finite, or runs against its step, which may not be 0; a
+            number does not fit into int64.
     """
     start, end = (0, start) if end is None else (start, end)
+    if not math.isfinite(end - start):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    whole = kwargs.get("dtype") is not None and native(kwargs["dtype"]).kind in "iu"
+    if whole or all(isinstance(n, int) for n in (start, end, step)):
+        start, end, step = (fitted(n, np.dtype(np.int64)) for n in (start, end, step))
+    if not step:
+        raise RuntimeError(f"step must be nonzero, got {step}")
+    if (end - start) * step < 0:
+        raise RuntimeError(
+            "upper bound and lower bound inconsistent with step sign: "
+            f"{start} to {end} in steps of {step}"
+        )
     values = np.arange(start, end, step)
     if kwargs.get("dtype") is None and values.dtype == np.float64:
         kwargs["dtype"] = np.float32
@@ -156,8 +174,14 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, **kwargs: Any) -> Ten
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, **kwargs: Any) -> Tensor:
-    """Return ``steps`` numbers from start to end, both included, at equal distances."""
-    return tensor(np.linspace(start, end, steps), dtype=dtype or np.float32, **kwargs)
+    """Return ``steps`` numbers from start to end, both included, at equal distances.
+
+    Raises:
+        RuntimeError: an end does not fit into an integer dtype.
+    """
+    dtype = native(dtype or np.float32)
+    start, end = fitted(start, dtype), fitted(end, dtype)
+    return tensor(np.linspace(start, end, steps), dtype=dtype, **kwargs)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, **kwargs: Any) -> Tensor:

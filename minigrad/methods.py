@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.inplace import write
+from minigrad.misfits import fitted
 
 
 def reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -37,6 +38,20 @@ def in_place(op: Callable[..., Any]) -> Callable[..., Any]:
 
     change.__doc__ = f"In place: {op.__doc__}"
     return change
+
+
+def scaled(tensor: Any, other: Any, alpha: Any) -> Any:
+    """Return ``alpha * other``, which is to be added to a tensor in place.
+
+    Raises:
+        RuntimeError: alpha is no integer that fits, where the tensor is of integers.
+    """
+    if tensor.dtype.kind != "f" and isinstance(alpha, float):
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number, got "
+            f"{alpha} for {tensor.dtype}"
+        )
+    return other if alpha == 1 else fitted(alpha, tensor.dtype) * other
 
 
 def ints(shape: tuple[Any, ...]) -> Sequence[int]:

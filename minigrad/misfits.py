@@ -30,6 +30,12 @@ def on_one_device(args: Sequence[Any], values: list[Any]) -> list[Any] | None:
 def in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
     """Return an error as PyTorch puts it, if NumPy could not broadcast two arrays; or the same."""
     text = str(error)
+    if text.startswith("Integers to negative integer powers"):
+        return RuntimeError(text)
+    if isinstance(error, OverflowError):
+        if any(type(v) is int and v not in _WORDS for v in values):
+            return error
+        return RuntimeError(f"value cannot be converted without overflow: {text}")
     if "must match exactly" in text or "must have same number" in text:  # what are to be joined
         return RuntimeError(f"Sizes of tensors must match except in the dimension joined: {text}")
     if "could not be broadcast" not in text and "could not broadcast" not in text:
@@ -44,6 +50,62 @@ def in_pytorchs_words(error: Exception, values: Sequence[Any]) -> Exception:
                     f"shapes {a} and {b} do not broadcast"
                 )
     return RuntimeError(text)
+
+
+_WORDS = range(-(1 << 63), 1 << 64)  # what fits into 64 bits, signed or not
+
+#: operators in which a number counts modulo 2 to the bits of the tensor's dtype, as in PyTorch
+_MODULAR = frozenset({
+    "add", "bitwise_and", "bitwise_or", "bitwise_xor", "floor_divide", "mul", "pow", "remainder",
+    "sub",
+})  # fmt: skip
+
+
+def wrapped(op: str, args: Sequence[Any], values: Sequence[Any]) -> list[Any] | None:
+    """Return an operator's arguments with a number that its integers cannot hold wrapped into them.
+
+    None means that there is no such number of 64 bits, or that the op is no such operator.
+    """
+    dtypes = [v.dtype for v in values if hasattr(v, "dtype") and v.dtype.kind in "iu"]
+    if op not in _MODULAR or len(dtypes) != 1:
+        return None
+    fits = [_modulo(a, dtypes[0]) if type(a) is int and a in _WORDS else a for a in args]
+    changed = any(type(a) is int and a != fit for a, fit in zip(args, fits, strict=True))
+    return fits if changed else None
+
+
+def fitted(number: Any, dtype: np.dtype[Any]) -> Any:
+    """Return what an integer dtype makes of a Python number; anything else as it is.
+
+    Raises:
+        RuntimeError: the number does not fit (`check_range`).
+        OverflowError: nor does it fit into 64 bits.
+    """
+    if dtype.kind not in "iu" or not isinstance(number, int | float):
+        return number
+    if isinstance(number, int) and number not in _WORDS:
+        raise OverflowError(f"int too big to convert: {number} does not fit into 64 bits")
+    check_range(np.asarray(number), dtype)
+    return _modulo(int(number), dtype)
+
+
+def beside(x: Any, number: Any) -> Any:
+    """Return a Python int as the integers of x hold it, or int64 beside booleans.
+
+    Anything else is returned as it is.
+
+    Raises:
+        RuntimeError: it does not fit.
+    """
+    if type(number) is not int or not hasattr(x, "dtype"):
+        return number
+    return fitted(number, np.dtype(np.int64) if x.dtype.kind == "b" else x.dtype)
+
+
+def _modulo(number: int, dtype: np.dtype[Any]) -> int:
+    """Return the number of an integer dtype that is the same modulo 2 to its bits."""
+    size, least = 1 << 8 * dtype.itemsize, int(np.iinfo(dtype).min)
+    return (number - least) % size + least
 
 
 def check_range(array: np.ndarray, dtype: np.dtype[Any]) -> None:

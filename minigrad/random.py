@@ -21,7 +21,17 @@ from typing import Any
 import numpy as np
 
 from minigrad import kernels, masks
-from minigrad.device import CPU, device, device_of, empty, move, now, on_device_of, raise_later
+from minigrad.device import (
+    CPU,
+    device,
+    device_of,
+    empty,
+    move,
+    native,
+    now,
+    on_device_of,
+    raise_later,
+)
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
 from minigrad.parts import here, place
@@ -349,6 +359,7 @@ def randint(
     Raises:
         TypeError: the size is missing; ``generator`` is no Generator.
         ValueError: the range is empty or too large.
+        RuntimeError: it is not within an integer dtype.
     """
     generator = generator_for("randint", generator)
     if size is None:
@@ -359,6 +370,9 @@ def randint(
         raise TypeError("randint needs a size: randint(high, size) or randint(low, high, size)")
     if not 0 < high - low <= 2**53:
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
+    dtype = native(dtype)
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= low < high <= np.iinfo(dtype).max + 1:
+        raise RuntimeError(f"from or to - 1 is out of bounds for {dtype}: {low} to {high - 1}")
     shape = _shape((size,))
     u = generator.uniform(*place(shape))
     values = (np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape)

@@ -39,7 +39,7 @@ import numpy as np
 from minigrad.device import gpus, on_device_of
 from minigrad.grad_mode import modes
 from minigrad.graph import NEVER_STALE, Node, Storage, TensorBase, wrap
-from minigrad.misfits import in_pytorchs_words, on_one_device
+from minigrad.misfits import in_pytorchs_words, on_one_device, wrapped
 from minigrad.spellings import bind
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -212,9 +212,9 @@ def call(op: Op, args: Sequence[Any]) -> Any:
                 y = op.function(*values)
         else:
             y = op.function(*values)
-    except (TypeError, ValueError) as error:
-        if moved := on_one_device(args, values):
-            return call(op, moved)
+    except (TypeError, ValueError, OverflowError) as error:
+        if mended := on_one_device(args, values) or wrapped(op.name, args, values):
+            return call(op, mended)
         raise in_pytorchs_words(error, values) from error
     if y.dtype is not FLOAT32 or isinstance(y, np.generic):
         y = _settled(y, values)

@@ -13,7 +13,7 @@ from minigrad.graph import TensorBase, result_type, wrap
 from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
-from minigrad.methods import caster, in_place, ints, reflected
+from minigrad.methods import caster, in_place, ints, reflected, scaled
 from minigrad.misfits import check_range
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
@@ -348,11 +348,11 @@ class Tensor(TensorBase):
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """Add ``alpha * other`` in place."""
-        return write(self, ops.add, other if alpha == 1 else alpha * other)
+        return write(self, ops.add, scaled(self, other, alpha))
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """Subtract ``alpha * other`` in place."""
-        return write(self, ops.sub, other if alpha == 1 else alpha * other)
+        return write(self, ops.sub, scaled(self, other, alpha))
 
     def relu_(self) -> Tensor:
         """Replace negative elements by 0, in the same memory."""

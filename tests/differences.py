@@ -6,6 +6,7 @@ differs, its docstring why. What is not listed here has to be the same.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def a_change_of_what_is_expanded_to_its_own_shape(m: Any) -> None:
 
 @difference(
     ours="second time: what "
-    "(Concatenate|Getitem|Mean|Permute|Reshape|Setitem|Squeeze|Sum|Unsqueeze)Backward"
+    "(Concatenate|Cumsum|Getitem|Mean|Permute|Reshape|Setitem|Squeeze|Sum|SumsFromTheEnd|Unsqueeze)"
+    "Backward"
 )
 def a_second_walk_over_shapes(m: Any) -> None:
     """A walk frees all that a node keeps; in PyTorch tensors only, not shapes and indices."""
@@ -146,12 +148,6 @@ def a_negative_power_of_integers(m: Any) -> None:
     m.pow(2, m.tensor([-1]))
 
 
-@difference(ours="out of bounds for uint8", where=lambda program: "uint8" in program.setting.dtypes)
-def a_number_that_bytes_cannot_hold(m: Any) -> None:
-    """NumPy refuses it beside bytes; PyTorch takes what remains of it, 255 for -1."""
-    m.tensor([1], dtype=m.uint8) + -1
-
-
 # ------------------------------------------------------------------------- what PyTorch refuses
 
 
@@ -182,12 +178,14 @@ def a_recorded_derivative_of_what_was_freed(m: Any) -> None:
 
 @difference(
     theirs="modified by an inplace operation",
-    where=lambda program: program.stale <= {"DivBackward0", "GatherBackward0"},
+    where=lambda program: (
+        program.stale <= {"DivBackward0", "GatherBackward0", "ProdBackward0", "ProdBackward1"}
+    ),
 )
 def a_changed_dividend(m: Any) -> None:
     """The derivative of a / b reads the quotient and b, that of take_along_dim the shape of x.
 
-    PyTorch's read a and x.
+    PyTorch's read a and x; that of a product reads the product too, which is not read here.
     """
     a = m.tensor([1.0, 2.0], dtype=m.float64)
     y = a / leaf(m, 3, 4)
@@ -200,12 +198,6 @@ def a_change_by_overlapping_memory(m: Any) -> None:
     """All new elements are computed before the first is written."""
     t = m.ones(3)
     t[1:].add_(t[:2])
-
-
-@difference(theirs="Integers to negative integer powers")
-def a_negative_power_of_no_integers(m: Any) -> None:
-    """NumPy looks at the elements, PyTorch at the dtype."""
-    m.zeros(0, dtype=m.int64) ** -1
 
 
 @difference(
@@ -304,6 +296,12 @@ def whether_there_are_bytes(m: Any) -> Any:
 
 
 @difference()
+def a_comparison_with_a_number_that_bytes_cannot_hold(m: Any) -> Any:
+    """The numbers are compared; PyTorch compares with what remains of one in a byte: 1 < 255."""
+    return (m.tensor([1], dtype=m.uint8) < -1).item()
+
+
+@difference()
 def a_list_of_lists_as_an_index(m: Any) -> Any:
     """It is an array of places, as in NumPy; PyTorch takes it for a tuple, and warns of that."""
     return tuple(m.zeros(3, 3)[[[0, 1], [1, 2]]].shape)
@@ -314,6 +312,42 @@ def an_infinite_gradient_of_amax(m: Any) -> Any:
     """It reaches the largest element alone, as that of max; PyTorch multiplies the others by 0."""
     x = leaf(m, -1, 0)
     return str(m.autograd.grad(x.amax().sqrt(), x)[0][0].item())
+
+
+@difference()
+def the_gradient_of_an_amax_that_is_nan(m: Any) -> Any:
+    """It goes to what is NaN, as that of max; PyTorch divides by how many equal NaN, 0 do."""
+    x = leaf(m, 1, math.nan)
+    return str(m.autograd.grad(x.amax(), x)[0].tolist())
+
+
+@difference()
+def the_gradient_of_a_product_by_what_is_infinite(m: Any) -> Any:
+    """It is the product of all others; PyTorch divides the product of all: infinity by itself."""
+    x = leaf(m, math.inf, 2)
+    return str(m.autograd.grad(x.prod(), x)[0].tolist())
+
+
+@difference()
+def the_derivative_of_a_power_of_a_half_at_minus_0(m: Any) -> Any:
+    """It is infinity, as of 0; PyTorch has 1 / sqrt(-0.0), which is minus infinity."""
+    x = leaf(m, -0.0)
+    return m.autograd.grad((x**0.5).sum(), x)[0].item()
+
+
+@difference()
+def a_class_of_probability_0_whose_logit_is_minus_infinity(m: Any) -> Any:
+    """It adds 0 to the cross-entropy; PyTorch multiplies 0 and infinity."""
+    x, q = leaf(m, 1, -math.inf), m.tensor([1.0, 0.0], dtype=m.float64)
+    return str(m.nn.functional.cross_entropy(x, q).item())
+
+
+@difference()
+def a_gradient_that_is_nan_where_a_label_does_not_count(m: Any) -> Any:
+    """It is multiplied by 0, which is NaN, on every device; PyTorch sets 0."""
+    x = m.zeros(1, 2, requires_grad=True)
+    loss = m.nn.functional.cross_entropy(x, m.tensor([-100]), reduction="sum")
+    return str(m.autograd.grad(loss * math.nan, x)[0].tolist())
 
 
 @difference()

@@ -71,10 +71,29 @@ def _product(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a comparison of numbers themselves; PyTorch wraps them into the dtype first."""
+
+    def compare(a: Any, b: Any) -> Any:
+        if int in (type(a), type(b)):
+            a, b = (
+                t.long() if torch.is_tensor(t) and not t.is_floating_point() else t for t in (a, b)
+            )
+        return function(a, b)
+
+    return compare
+
+
+def _split(x: Any, size: int, dim: int) -> tuple[Any, ...]:
+    """Return what torch.split does; its own views are not even read once the memory was changed."""
+    n = x.shape[dim]
+    return tuple(x.narrow(dim, i, min(size, n - i)) for i in range(0, max(n, 1), size))
+
+
 #: what is not torch.NAME; for a change in place, what is no method of that name
 SPELLINGS: dict[str, Callable[..., Any]] = {
     **{op: getattr(operator, op) for op in ("add", "sub", "mul", "pow")},
-    **{op: getattr(operator, op) for op in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **{op: _comparison(getattr(operator, op)) for op in ("eq", "ne", "lt", "le", "gt", "ge")},
     **{op: _over(op) for op in ("logsumexp", "var", "std", "amax", "amin")},
     **{op: _constant(getattr(torch, op)) for op in ("sign", "floor")},
     **{op: _whether(getattr(torch, op)) for op in ("any", "all")},
@@ -87,6 +106,7 @@ SPELLINGS: dict[str, Callable[..., Any]] = {
     "tensor": lambda array, requires_grad=False: array.requires_grad_(requires_grad),
     "cast": lambda x, dtype: x.to(getattr(torch, dtype), copy=True),
     "expand": lambda x, shape: x.expand(shape),
+    "split": _split,
     "getitem": lambda x, index: x[index],
     "setitem": lambda x, value, index: _setitem_(x.clone(), value, index),
     "setitem_": _setitem_,
@@ -142,6 +162,17 @@ def promoted(tensors: list[Any]) -> list[Any]:
         if wide:
             tensors = [t.to(wide[0]) if kind(t) and t.ndim else t for t in tensors]
     return tensors
+
+
+def apart(operand: Any, target: Any) -> Any:
+    """Return an operand of a change of ``target``, copied if it overlaps that in part.
+
+    Where PyTorch does not see that it does, it reads elements that it has changed.
+    """
+    places = [(t.untyped_storage().data_ptr(), t.nbytes > 0) for t in (operand, target)]
+    layouts = [(t.shape, t.stride(), t.storage_offset()) for t in (operand, target)]
+    shared = places[0] == places[1] == (places[0][0], True)
+    return operand.clone() if shared and layouts[0] != layouts[1] else operand
 
 
 def changed_since(*outputs: Any) -> set[str]:

@@ -779,6 +779,60 @@ def test_a_parameter_that_only_the_optimiser_has_goes_on_too(tmp_path: Path) -> 
     assert whole[1] != 1
 
 
+class LazyTraining(Training):
+    """A training of layers that learn the size of their inputs from the first batch."""
+
+    def __init__(self, seed: int = 0, hidden: int = 8, called: bool = False) -> None:
+        super().__init__(seed)
+        dropout = nn.Dropout(0.3, generator=mg.Generator(seed + 1))
+        self.net = nn.Sequential(nn.LazyLinear(hidden), nn.ReLU(), dropout, nn.LazyLinear(3))
+        if called:
+            self.net(mg.ones(1, 4))
+        self.optimizer = optim.SGD(self.net.parameters(), lr=0.3, momentum=0.9)
+        self.scheduler = None
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+@pytest.mark.parametrize("called", [False, True])
+@mg.fork_rng()
+def test_a_training_with_lazy_layers_goes_on_before_and_after_their_first_call(
+    batch: int, called: bool, tmp_path: Path
+) -> None:
+    mg.manual_seed(3)
+    training = LazyTraining()
+    expected = training.end(training.fit())
+    mg.manual_seed(3)
+    training = LazyTraining()
+    training.fails_at = batch
+    with pytest.raises(PowerError):
+        training.fit(checkpoint=tmp_path / "run", every=1)
+    mg.manual_seed(99)
+    again = LazyTraining(seed=50, called=called)
+    if called and batch == 1:  # the file is of layers without weights
+        with pytest.raises(ValueError, match=r"as net it has\s+\(0\): LazyLinear\(in_features=0"):
+            again.fit(checkpoint=tmp_path / "run", resume=True)
+    else:
+        assert again.end(again.fit(checkpoint=tmp_path / "run", resume=True)) == expected
+
+
+@mg.fork_rng()
+def test_lazy_layers_that_do_not_fit_the_file_are_refused_and_stay_lazy(tmp_path: Path) -> None:
+    training = LazyTraining()
+    training.fit(1, checkpoint=tmp_path / "run")
+    other = LazyTraining(hidden=9)
+    with pytest.raises(ValueError, match=r"out_features=8.*\s+and this one has\s+.*features=9"):
+        other.fit(2, checkpoint=tmp_path / "run", resume=True)
+    groups = LazyTraining()
+    weights = [{"params": [p]} for p in groups.net.parameters()]
+    groups.optimizer = optim.SGD(weights, lr=0.3, momentum=0.9)
+    before = groups.end(History())
+    with pytest.raises(ValueError, match="group"):
+        groups.fit(2, checkpoint=tmp_path / "run", resume=True)
+    assert groups.end(History()) == before
+    assert [p.numel() for p in groups.net.parameters()] == [0] * 4
+    assert groups.net(mg.ones(2, 5)).shape == (2, 3)
+
+
 def test_a_net_of_another_dtype_is_another_training(tmp_path: Path) -> None:
     def kept(net: nn.Module) -> Checkpoint:
         parts = {"net": net, "updater": None, "train_iter": DataLoader([1])}

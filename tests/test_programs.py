@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ torch = pytest.importorskip("torch")
 from tests.side_by_side import (  # noqa: E402  (needs PyTorch too)
     PROMOTING,
     Pair,
+    apart,
     changed_since,
     promoted,
     refused_alike,
@@ -264,6 +266,8 @@ class SideBySide(RuleBasedStateMachine):
         if step.target is not None:
             memory = [theirs[i].untyped_storage().data_ptr() for i in reads]
             self.self_made |= len(set(memory)) < len(memory)
+            for i in reads:
+                theirs[i] = apart(theirs[i], theirs[step.target])
         elif step.op in PROMOTING:
             for i, t in zip(reads, promoted([theirs[i] for i in reads]), strict=True):
                 theirs[i] = t
@@ -324,6 +328,8 @@ class SideBySide(RuleBasedStateMachine):
     def teardown(self) -> None:
         while self.blocks:
             self.blocks.pop().close()
+        if sys.exc_info()[0] is None:  # the program has come to its end
+            self.walk_at_the_end()
 
     # ------------------------------------------------------------------ the walk back
 
@@ -346,10 +352,10 @@ class SideBySide(RuleBasedStateMachine):
         pairs = enumerate(self.pairs)
         return [i for i, p in pairs if p.theirs.is_leaf and p.theirs.grad is not None]
 
-    def seed(self, b: Builder, register: int) -> np.ndarray:
-        """Draw what flows into a register."""
+    def seed(self, number: int, register: int) -> np.ndarray:
+        """Return what flows into a register, of which there are many."""
         x = self.pairs[register].ours
-        rng = np.random.default_rng(b.integer(0, 99))
+        rng = np.random.default_rng(number)
         return np.asarray(rng.uniform(-2, 2, x.shape)).astype(x.dtype)
 
     def options(self, b: Builder) -> dict[str, bool]:
@@ -375,7 +381,7 @@ class SideBySide(RuleBasedStateMachine):
         i = b.choose(self.tracked())
         self.roots = [self.pairs[i].theirs]
         whole = self.pairs[i].ours.numel() != 1 or b.flag()
-        seeds = [self.seed(b, i)] if whole else []
+        seeds = [self.seed(b.integer(0, 99), i)] if whole else []
         options = self.options(b)
         arguments = [f"tensor({text_of(seed)})" for seed in seeds]
         arguments += [f"{k}={v}" for k, v in options.items()]
@@ -391,9 +397,15 @@ class SideBySide(RuleBasedStateMachine):
         b = self.builder(data)
         outputs = [b.choose(self.tracked()) for _ in range(b.integer(1, 2))]
         inputs = [b.choose(self.inputs()) for _ in range(b.integer(1, 3))]
+        seeds = [self.seed(b.integer(0, 99), i) for i in outputs]
+        self.differentiate(outputs, inputs, seeds, self.options(b))
+
+    def differentiate(
+        self, outputs: list[int], inputs: list[int], seeds: list[np.ndarray], options: Any
+    ) -> bool:
+        """Compare the gradients of some registers by others; return whether there were any."""
         self.roots = [self.pairs[i].theirs for i in outputs]
-        seeds = [self.seed(b, i) for i in outputs]
-        options = {**self.options(b), "allow_unused": True}
+        options = {**options, "allow_unused": True}
         lists = [[f"t{i}" for i in registers] for registers in (outputs, inputs)]
         lists.append([f"tensor({text_of(seed)})" for seed in seeds])
         arguments = [f"[{', '.join(items)}]" for items in lists]
@@ -412,6 +424,24 @@ class SideBySide(RuleBasedStateMachine):
                 self.write(f"t{len(self.pairs)} = grads[{k}].clone()")
                 self.put(None, Pair(g.clone(), h.clone()), self.tolerance.gradient)
         self.check()
+        return results is not None
+
+    def walk_at_the_end(self) -> None:
+        """Differentiate all that was computed by all leaves, so that every derivative counts.
+
+        A derivative of `expand` that is twice too large is met in one program of 34, so that 100
+        miss it with a probability of 5 %, and 500 with one of 3e-7; without this, in one of 225.
+        """
+        tracked = [i for i in self.tracked() if not self.pairs[i].theirs.is_leaf]
+        outputs = [i for i in tracked if self.pairs[i].theirs.isfinite().all()]
+        leaves = [i for i in self.inputs() if self.pairs[i].theirs.is_leaf]
+        seeds = {i: self.seed(i, i) for i in outputs}
+        for some in [outputs, *([i] for i in outputs)]:  # each, if all at once are refused
+            known = all(self.pairs[i].theirs.requires_grad for i in [*some, *leaves])
+            if leaves and some and known:
+                chosen = [seeds[i] for i in some]
+                if self.differentiate(some, leaves, chosen, {"retain_graph": True}):
+                    break
 
     @precondition(lambda self: self.with_grad())
     @rule(data=st.data())

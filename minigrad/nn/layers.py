@@ -72,9 +72,9 @@ class Linear(Module):
 class LazyLinear(Linear):
     """A `Linear` that learns its number of inputs from its first input, and is a Linear then.
 
-    Until then its weight has no elements; it is the same object afterwards, so an optimiser may be
-    made before. The initial values are drawn at the first call; others can be put in after it, or
-    by a state dict before.
+    Until then its weight and its bias have no elements, in a state dict either; they are the same
+    objects afterwards, so an optimiser may be made before. The initial values are drawn at the
+    first call; others can be put in after it, or by a state dict before.
 
     Args:
         out_features, bias, device, dtype: as of `Linear`.
@@ -92,7 +92,8 @@ class LazyLinear(Linear):
     ) -> None:
         super().__init__(0, out_features, bias, device, dtype)
         self.weight = UninitializedParameter(self.weight)
-        self.bias = None if self.bias is None else UninitializedParameter(self.bias)
+        if self.bias is not None:
+            self.bias = UninitializedParameter(self.bias.data[:0])
 
     def reset_parameters(self) -> None:
         """Draw new initial values, once the number of inputs is known."""

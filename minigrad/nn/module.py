@@ -41,7 +41,10 @@ class Parameter(Tensor):
 
 
 class UninitializedParameter(Parameter):
-    """A parameter whose shape is not known yet: a lazy layer, or a state dict, will give it one."""
+    """A parameter whose shape is not known yet: a lazy layer, or a state dict, will give it one.
+
+    It has no elements, in a state dict either; loaded from such a one, it still has no shape.
+    """
 
     __slots__ = ()
 
@@ -486,7 +489,8 @@ class Module:
             for name, value in values.items():
                 target = own[name]
                 if isinstance(target, UninitializedParameter):
-                    target.become(value.clone())
+                    if value.numel():
+                        target.become(value.clone())
                 else:
                     target.copy_(value)
         for generator, state in states.items():
@@ -561,9 +565,10 @@ def _fitting(name: str, value: Any, own: Tensor) -> Tensor:
     if isinstance(own, UninitializedParameter):
         return like(saved, own)
     if saved.shape != own.shape:
+        lazy = "" if saved.numel() or not own.numel() else " It was saved before it had a shape."
         raise ValueError(
             f"size mismatch for {name}: copying a param with shape {saved.shape} from checkpoint, "
-            f"the shape in current model is {own.shape}."
+            f"the shape in current model is {own.shape}.{lazy}"
         )
     if not getattr(own.array.flags, "writeable", True):
         raise ValueError(f"the memory of {name} is read-only: give the module a copy of its own.")

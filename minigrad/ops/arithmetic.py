@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.device import fetch, is_array, on_gpu, raise_later
+from minigrad.misfits import beside
 from minigrad.ops.elementwise import where
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
@@ -58,15 +59,22 @@ def _to_base(g: Any, a: Any, b: Any) -> Any:
 def _to_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """Return g · aᵇ·log a, and 0 where a = 0 ≤ b."""
     a = a if hasattr(a, "dtype") else a + np.zeros_like(y)  # a number
-    counts = (a != 0) | (b < 0)
+    counts = (a != 0) | ~(b >= 0)  # and where b is NaN
     return kept(g * (y * np.log(where(counts, a, 1))), counts)
 
 
 @differentiable(a=_to_base, b=_to_exponent)
 def pow(a: Any, b: Any) -> Any:
-    """Return ``a ** b``, element by element."""
-    if type(b) is int and getattr(a, "dtype", None) == np.bool_:
-        a = a.astype(np.int64)  # NumPy would give int8
+    """Return ``a ** b``, element by element.
+
+    Raises:
+        RuntimeError: integers are to be raised to a negative integer, or to one that does not fit.
+    """
+    if type(b) is int and hasattr(a, "dtype") and a.dtype.kind in "iub":
+        if b < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        a = a.astype(np.int64) if a.dtype.kind == "b" else a  # NumPy would give int8
+        b = beside(a, b)
     return a**b
 
 

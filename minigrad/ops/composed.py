@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.device import is_array, raise_later
 from minigrad.graph import TensorBase
+from minigrad.misfits import fitted
 from minigrad.ops.dims import one_axis
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import expand, getitem, permute, reshape, take_along_dim
@@ -137,7 +138,8 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
         value: a number, or a tensor of no dimension.
 
     Raises:
-        RuntimeError: the mask is not boolean; the value has dimensions.
+        RuntimeError: the mask is not boolean; the value has dimensions, or does not fit into an
+            integer dtype.
     """
     if mask.dtype.kind != "b":
         raise RuntimeError(
@@ -152,9 +154,12 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
 
 
 def _cast_number(value: Any, dtype: Any) -> Any:
-    if isinstance(value, TensorBase) or is_array(value):
-        return value.astype(dtype)
-    return np.asarray(value).astype(dtype).item()
+    if not isinstance(value, TensorBase) and not is_array(value):
+        return np.asarray(fitted(value, dtype)).astype(dtype).item()
+    array = getattr(value, "array", value)
+    if isinstance(array, np.ndarray):  # from a GPU, it would have to be waited for
+        fitted(array.item(), dtype)
+    return value.astype(dtype)
 
 
 def repeat(x: Any, *sizes: Any) -> Any:

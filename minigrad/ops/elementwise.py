@@ -10,6 +10,7 @@ import numpy as np
 from minigrad import kernels
 from minigrad.device import native
 from minigrad.fused import fused
+from minigrad.misfits import beside, fitted
 from minigrad.ops.selecting import kept
 from minigrad.table import differentiable
 
@@ -170,8 +171,8 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
     """
     if min is None and max is None:
         raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
-    y = x if min is None else np.maximum(x, min)
-    return y if max is None else np.minimum(y, max)
+    y = x if min is None else np.maximum(x, beside(x, min))
+    return y if max is None else np.minimum(y, beside(x, max))
 
 
 def _within(x: Any, min: Any, max: Any) -> Any:
@@ -186,7 +187,7 @@ def _within(x: Any, min: Any, max: Any) -> Any:
 )
 def where(condition: Any, a: Any, b: Any) -> Any:
     """Return the elements of ``a`` where ``condition`` holds, and those of ``b`` elsewhere."""
-    return np.where(condition, a, b)
+    return np.where(condition, beside(b, a), beside(a, b))
 
 
 @differentiable(x=lambda g: g)  # the engine casts a gradient back to the argument's own dtype
@@ -209,5 +210,5 @@ def clone(x: Any) -> Any:
 def overwrite(x: Any, source: Any) -> Any:
     """Return ``source`` broadcast and cast to the shape and dtype of ``x``, which it replaces."""
     y = np.empty_like(x)
-    y[...] = source
+    y[...] = fitted(source, x.dtype)
     return y

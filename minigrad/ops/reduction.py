@@ -82,12 +82,14 @@ def _mean(x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
 def _deviations(x: Any, dim: Dim) -> Any:
     """Return x - mean, in float32 at least: a linear map that is its own transpose.
 
-    The mean is that of distances from the first element, so that of equal elements it is exact.
+    The mean is that of distances from the first element, so that of equal elements it is exact; or
+    from 0, if the first is no finite number.
     """
     axes = reduced_axes(dim, x.ndim)
     x = floating(x)
     x = x.astype(wide(x.dtype), copy=False)
     first = x[(*[slice(0, 1) if i in axes else slice(None) for i in range(x.ndim)], ...)]
+    first = np.where(np.isfinite(first), first, 0)
     y = np.subtract(x, first, out=np.empty_like(x))
     return np.subtract(x, first + _mean(y, axes, True), out=y)
 

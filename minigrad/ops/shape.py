@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.device import add_at
 from minigrad.graph import TensorBase
 from minigrad.indexing import Index, index_of, watch_index
+from minigrad.misfits import fitted
 from minigrad.ops.dims import one_axis, some_axes
 from minigrad.ops.summing import WIDER
 from minigrad.spellings import numpy_keywords
@@ -159,13 +160,14 @@ def setitem(x: Any, value: Any, index: Any, out: Any = None) -> Any:
     """Return ``x`` with ``x[index]`` replaced by ``value``, in ``out`` if that is ``x`` itself.
 
     Raises:
-        RuntimeError: ``value`` does not broadcast to what it is to replace.
+        RuntimeError: ``value`` does not broadcast to what it is to replace, or is a number that
+            does not fit into an integer dtype.
     """
     y = x.copy() if out is None else out
     basic, advanced = _steps(index, y)
     place = y if basic is None else y[basic]
     try:
-        place[... if advanced is None else advanced] = value
+        place[... if advanced is None else advanced] = fitted(value, y.dtype)
     except ValueError:
         there = place.shape if advanced is None else place[advanced].shape
         if _fits(np.shape(value), there):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad
+from minigrad.device import _pending, _unset
 from minigrad.nn import functional as F
 from tests.gpu.backend import Backend
 
@@ -166,3 +167,124 @@ def test_many_threads_find_their_own_mistakes() -> None:
     for thread in threads:
         thread.join()
     assert found == {n: [3 + n] * 20 for n in found}
+
+
+def at_once(*works: Callable[[], Any]) -> list[Any]:
+    """Run each in a thread of its own; return their results, an exception where one raised it."""
+    results: list[Any] = [None] * len(works)
+
+    def run(i: int) -> None:
+        try:
+            results[i] = works[i]()
+        except Exception as error:
+            results[i] = error
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+class Contended(dict[Any, Any]):
+    """What an ended thread has left, with a place where the two threads that read it meet."""
+
+    def __init__(self, conditions: dict[Any, Any], meeting: str) -> None:
+        super().__init__(conditions)
+        self.meeting, self.barrier = meeting, threading.Barrier(2, timeout=30)
+        self.first: Any = None  # the thread that takes it, where the other is kept waiting
+        self.taken = threading.Event()
+
+    def pop(self, key: Any) -> Any:  # type: ignore[override]
+        if self.meeting == "both have seen the key":
+            self.barrier.wait()
+        value = super().pop(key)
+        self.taken.set()
+        return value
+
+    def __bool__(self) -> bool:
+        some = len(self) > 0
+        if self.meeting == "both have seen it empty" or (some and "one is about" in self.meeting):
+            self.barrier.wait()
+        return some
+
+    def __iter__(self) -> Any:
+        late = self.late()
+        if late and self.meeting == "one is about to look when it is taken":
+            self.taken.wait(30)
+        keys = super().__iter__()
+        if self.meeting == "one is about to take a key when it is taken":
+            self.barrier.wait()
+            if late:
+                self.taken.wait(30)
+        return keys
+
+    def late(self) -> bool:
+        """Whether another thread has come before this one."""
+        with LOCK:
+            self.first = self.first or threading.current_thread()
+        return self.first is not threading.current_thread()
+
+
+LOCK = threading.Lock()
+MEETINGS = [
+    "both have seen the key",
+    "one is about to look when it is taken",
+    "one is about to take a key when it is taken",
+]
+
+
+def left_by_an_ended_thread(meeting: str, use: Callable[[], Any]) -> None:
+    """Let a thread do something and end, and let those that read what it has left meet."""
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    ended = _pending.ended
+    (i,) = [i for i, (owner, _) in enumerate(ended) if owner is thread]
+    ended[i] = thread, Contended(ended[i][1], meeting)
+
+
+@pytest.mark.parametrize("meeting", MEETINGS)
+def test_of_two_threads_one_finds_what_an_ended_one_did_wrong(meeting: str) -> None:
+    there = on_device([1.0])
+    left_by_an_ended_thread(meeting, lambda: rows()[on_device([9])])
+    results = at_once(there.tolist, there.tolist)
+    assert sum(r == [1.0] for r in results) == 1
+    (error,) = [r for r in results if r != [1.0]]
+    assert isinstance(error, IndexError)
+    assert "index 9 is out of bounds" in str(error)
+    assert there.tolist() == [1.0]
+
+
+def test_two_threads_forget_at_once_a_thread_that_left_nothing() -> None:
+    there = on_device([1.0])
+    left_by_an_ended_thread("both have seen it empty", there.tolist)
+    assert at_once(there.tolist, there.tolist) == [[1.0], [1.0]]
+
+
+class Last(list[Any]):
+    """Words to use again, of which two threads take one at the same time."""
+
+    def __init__(self, words: list[Any]) -> None:
+        super().__init__(words[-1:])
+        self.barrier = threading.Barrier(2, timeout=30)
+
+    def pop(self) -> Any:  # type: ignore[override]
+        self.barrier.wait()
+        return super().pop()
+
+
+def test_two_threads_that_want_the_last_word_have_one_each(monkeypatch: Any) -> None:
+    rows()[on_device([0])]
+    on_device([1.0]).tolist()  # the word is read, and kept for the next
+    number = rows().array.data.device_id
+    monkeypatch.setitem(_unset, number, Last(_unset[number]))
+
+    def work(wrong: int) -> Any:
+        rows()[on_device([wrong])]
+        _unset[number] = []  # where what is read now is kept
+        return on_device([1.0]).tolist()
+
+    results = at_once(lambda: work(7), lambda: work(8))
+    assert [str(r).split(" is ")[0] for r in results] == ["index 7", "index 8"]

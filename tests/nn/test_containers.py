@@ -6,6 +6,7 @@ import copy
 import operator
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,27 @@ def test_state_dicts_load_before_and_after_the_first_call(called: bool) -> None:
     with minigrad.no_grad():
         lazy.weight.zero_()
     assert not (trained.weight == 0).all()
+
+
+def test_a_state_dict_from_before_the_first_call_leaves_a_lazy_layer_as_it_is(
+    tmp_path: Path,
+) -> None:
+    minigrad.save(nn.LazyLinear(3).state_dict(), tmp_path / "lazy.safetensors")
+    state = minigrad.load(tmp_path / "lazy.safetensors")
+    assert {name: t.numel() for name, t in state.items()} == {"weight": 0, "bias": 0}
+    lazy, twin = nn.LazyLinear(3), nn.LazyLinear(3)
+    assert not any(lazy.load_state_dict(state))
+    for layer in lazy, twin:
+        with minigrad.fork_rng():
+            minigrad.manual_seed(3)
+            layer(minigrad.ones(2, 4))
+    assert minigrad.equal(lazy.weight, twin.weight)
+    assert minigrad.equal(lazy.bias, twin.bias)
+    with pytest.raises(RuntimeError) as error:
+        lazy.load_state_dict(state)
+    for words in ("size mismatch for weight", "for bias", "saved before it had a shape"):
+        assert words in str(error.value)
+    assert minigrad.equal(lazy.weight, twin.weight)
 
 
 def test_a_lazy_layer_has_the_dtype_that_was_asked_for_and_can_be_copied() -> None:
