@@ -300,6 +300,39 @@ def test_a_state_dict_is_a_plain_safetensors_file_with_a_checksum(tmp_path: Path
     assert hashlib.sha256(blank).hexdigest() == metadata["minigrad.sha256"]
 
 
+STORED = {
+    "a state dict": (
+        {"w": mg.tensor([0.5, -2.0]), "seen": mg.tensor([True])},
+        '{"__metadata__":{"minigrad.sha256":'
+        '"b68d6cf467431672ee15a462237ee6fc630a40595c5c8b5dc45f900d46067876",'
+        r'"minigrad":"{\"flat\": true}"},'
+        '"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
+        '"seen":{"dtype":"BOOL","shape":[1],"data_offsets":[8,9]}}     ',
+        struct.pack("<2f?", 0.5, -2.0, True),
+    ),
+    "a nested structure": (
+        {"net": {"w": mg.tensor([0.5])}, "epoch": 7, "best": (0.75, None)},
+        '{"__metadata__":{"minigrad.sha256":'
+        '"5042f216fc3f4b0b5dade68f47ac6c91f6ab7cc080ba911b520cfa736178ac1b",'
+        r'"minigrad":"{\"nested\": {\"dict\": [[\"net\", {\"dict\": '
+        r"[[\"w\", {\"tensor\": \"net.w\"}]]}], [\"epoch\", {\"value\": 7}], "
+        r'[\"best\", {\"tuple\": [[0, {\"value\": 0.75}], [1, {\"value\": null}]]}]]}}"},'
+        '"net.w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}     ',
+        struct.pack("<f", 0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_what_is_saved_and_read_is_the_file_of_earlier_versions(kind: str) -> None:
+    value, header, elements = STORED[kind]
+    stored = struct.pack("<Q", len(header)) + header.encode() + elements
+    buffer = io.BytesIO()
+    mg.save(value, buffer)
+    assert buffer.getvalue() == stored
+    assert_same(mg.load(io.BytesIO(stored)), value)
+
+
 @examples
 @given(value=st.dictionaries(st.text(alphabet="abc.é", min_size=1), tensors, max_size=5))
 def test_the_formats_own_library_reads_any_of_our_files_and_we_any_of_its(value: Any) -> None:
@@ -392,6 +425,38 @@ def test_a_structure_that_does_not_fit_its_tensors_is_refused(
         mg.load(tmp_path / "w")
 
 
+def nested_lists(depth: int) -> str:
+    return '{"list": [[0, ' * depth + '{"value": 1}' + "]]}" * depth
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ('{"set": []}', "its structure has a 'set' of"),
+        ('{"dict": 5}', "its structure has a 'dict' of 5"),
+        ('{"list": "text"}', "its structure has a 'list' of 'text'"),
+        ('{"value": [1]}', "its structure has a 'value' of"),
+        ('{"dict": [["k", {"value": 1}], ["k", {"value": 2}]]}', "a dict with the keys"),
+        ('{"list": [[0, {"value": 1}], [0, {"value": 2}]]}', "a list with the keys"),
+        ('{"list": [[1, {"value": 1}]]}', r"a list with the keys \[1\]"),
+        ('{"tuple": [[1, {"value": 1}], [0, {"value": 2}]]}', r"a tuple with the keys \[1, 0\]"),
+        (nested_lists(100), "its structure is nested more than 100 deep"),
+    ],
+    ids=["no such kind", "a number of parts", "a text of parts", "a value that is none",
+         "a key twice", "a place twice", "no first place", "places in disorder", "too deep"],
+)  # fmt: skip
+def test_a_wrong_part_is_refused_also_where_each_tensor_has_its_place(
+    part: str, message: str
+) -> None:
+    structure = f'{{"dict": [["w", {{"tensor": "w"}}], ["x", {part}]]}}'
+    file = io.BytesIO()
+    metadata = {"minigrad": f'{{"nested": {structure}}}'}
+    safetensors_format.write(file, {"w": np.ones(2)}, metadata)
+    file.seek(0)
+    with pytest.raises(ValueError, match=message):
+        mg.load(file)
+
+
 @pytest.mark.parametrize("text", ['{"nested": {"value": 1}}', '{"flat": true}', '{"nested"'])
 def test_a_file_of_ours_that_has_lost_its_checksum_is_refused(text: str, tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
@@ -475,6 +540,12 @@ def test_a_name_that_the_format_keeps_for_itself_never_makes_an_unreadable_file(
         assert os.listdir(tmp_path) == []
     else:
         assert_same(mg.load(tmp_path / "x"), value)
+
+
+def test_the_name_that_the_format_keeps_is_refused_and_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="a tensor as '__metadata__': the format keeps that name"):
+        mg.save({"__metadata__": mg.ones(1)}, tmp_path / "x")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("moment", ["write", "replace"])
@@ -693,6 +764,14 @@ def test_file_objects_are_written_and_read_from_where_they_stand(tmp_path: Path)
     with (tmp_path / "w").open("rb") as file:
         assert_same(mg.load(file), NESTED)
     assert_same(mg.load(tmp_path / "w"), NESTED)
+
+
+def test_a_pipe_is_written_and_read_to_its_end() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as source:
+        with open(writing, "wb") as sink:
+            mg.save(NESTED, sink)
+        assert_same(mg.load(source), NESTED)
 
 
 def test_a_file_object_for_text_is_refused(tmp_path: Path) -> None:
