@@ -15,6 +15,7 @@ import sys
 import threading
 import tracemalloc
 from collections import OrderedDict, namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -869,6 +870,26 @@ def test_what_is_no_regular_file_is_refused_and_stays(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
 
 
+@pytest.mark.parametrize("kind", ["folder", "loop", "pipe"])
+def test_what_cannot_be_replaced_is_called_what_it_is(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "here"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    else:
+        pytest.skip("needs pipes with names")
+    error, words = {
+        "folder": (IsADirectoryError, "is a folder, not a file to write"),
+        "loop": (OSError, "is a loop of links, and a file is replaced"),
+        "pipe": (OSError, "is a device, a pipe or a socket, and a file is replaced"),
+    }[kind]
+    with pytest.raises(error, match=words):
+        mg.save({"w": mg.ones(1)}, path)
+
+
 def test_a_long_name_can_be_written(tmp_path: Path) -> None:
     for name in "x" * 255, "é" * 100 + ".safetensors":
         mg.save({"w": mg.ones(1)}, tmp_path / name)
@@ -996,3 +1017,73 @@ def test_the_next_save_removes_what_a_killed_writer_left_and_nothing_else(tmp_pa
         alive.communicate()
     assert path.read_bytes() == b"half"
     assert set(tmp_path.iterdir()) == {*others, path}
+
+
+@pytest.fixture
+def all_closed() -> Iterator[None]:
+    """See that each file that a test opens is closed at its end, where the system tells."""
+    listed = "/proc/self/fd"
+    before = os.listdir(listed) if os.path.isdir(listed) else None
+    yield
+    assert before is None or os.listdir(listed) == before
+
+
+@pytest.mark.usefixtures("all_closed")
+@pytest.mark.parametrize("name", ["w", "w.safetensors", ".w", "[w] *.png", "x" * 255])
+def test_what_a_killed_writer_would_leave_is_removed_by_the_next(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with replacing(tmp_path / name) as temporary:
+        pass
+    temporary.touch()  # nobody holds its lock
+    with replacing(tmp_path / name) as another:
+        assert set(tmp_path.iterdir()) == {tmp_path / name, another}
+        with replacing(tmp_path / name) as third:  # the other one is at work still
+            assert set(tmp_path.iterdir()) == {tmp_path / name, another, third}
+
+
+@pytest.mark.usefixtures("all_closed")
+def test_a_link_and_a_folder_that_are_named_like_leftovers_stay(tmp_path: Path) -> None:
+    with replacing(tmp_path / "w") as temporary:
+        pass
+    (tmp_path / "precious").write_text("kept")
+    temporary.symlink_to("precious")
+    folder = temporary.with_name(temporary.name.replace(".w.", ".v."))
+    folder.mkdir()
+    for name in "w", "v":
+        mg.save({"w": mg.ones(1)}, tmp_path / name)
+    assert temporary.is_symlink()
+    assert folder.is_dir()
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+@pytest.mark.usefixtures("all_closed")
+def test_a_file_that_another_writer_took_for_abandoned_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    lock, swept = fcntl.flock, []
+
+    def late(file: int, how: int) -> None:
+        if not swept:  # before this writer has locked its file, the other one looks at it
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    mg.save({"w": mg.ones(1)}, tmp_path / "w")
+    assert len(swept) == 1
+    assert mg.load(tmp_path / "w")["w"].tolist() == [1.0]
+    assert os.listdir(tmp_path) == ["w"]
+
+
+@pytest.mark.usefixtures("all_closed")
+def test_without_locks_a_file_is_replaced_and_nothing_else_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minigrad.utils.files.fcntl", None)  # as on Windows
+    with replacing(tmp_path / "w") as growing:
+        mg.save({"w": mg.ones(1)}, tmp_path / "w")
+        assert set(tmp_path.iterdir()) == {growing, tmp_path / "w"}
+        growing.write_text("last")
+    assert (tmp_path / "w").read_text() == "last"
+    assert os.listdir(tmp_path) == ["w"]
