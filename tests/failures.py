@@ -186,9 +186,12 @@ def lines_of(failure: pytest.ExceptionInfo[BaseException], root: Path = ROOT) ->
     """Return the statements below a folder that led to an exception, and where they stand."""
     lines: list[str] = []
     for entry in failure.traceback:
-        path, statement = Path(entry.path), " ".join(str(entry.statement).split())
+        path = Path(entry.path)
         here = path.is_relative_to(root) and "site-packages" not in path.parts
-        if not here or entry.ishidden(failure) or statement.startswith("@"):
+        if not here or entry.ishidden(failure):  # what was generated, for one, has no statements
+            continue
+        statement = " ".join(str(entry.statement).split())
+        if statement.startswith("@"):
             continue
         line = f"{path.relative_to(root)}:{entry.lineno + 1}: {statement}"
         if line not in lines[-1:]:
