@@ -148,12 +148,27 @@ HARMLESS = {
         "what begins as gzip is found to be gzip": (
             "_shape: head = zlib.decompressobj(wbits=31).decompress(raw, 1024) → "
             "head = zlib.decompressobj(wbits=32).decompress(raw, 1024)",
+            "decode: stream = zlib.decompressobj(wbits=31) → stream = zlib.decompressobj(wbits=32)",
         ),
-        "a file of four bytes is refused in other words": tuple(
-            "_shape: if head[:3] != b'\\x00\\x00\\x08' or len(head) < 4 or "
-            "len(head) < 4 + 4 * head[3]: → if head[:3] != b'\\x00\\x00\\x08' or "
-            f"len(head) {least} or len(head) < 4 + 4 * head[3]:"
-            for least in ("<= 4", "< 5")
+    },
+    "data/fashion_mnist.py": {
+        "what runs at import has run before a slip can be planted": (
+            *(
+                "_edition: shapes = ((train, 28, 28), (train,), (test, 28, 28), (test,)) → "
+                f"shapes = ((train, {train}), (train,), (test, {test}), (test,))"
+                for train, test in (
+                    ("29, 28", "28, 28"),
+                    ("28, 29", "28, 28"),
+                    ("28, 28", "29, 28"),
+                    ("28, 28", "28, 29"),
+                )
+            ),
+            "_edition: return tuple(map(IdxFile, NAMES, shapes, sha256)) → return None",
+        ),
+        "the same bytes are read in larger pieces": tuple(
+            "_fetch: while total <= most and (block := response.read1(1 << 16)): → "
+            f"while total <= most and (block := response.read1({larger})):"
+            for larger in ("2 << 16", "1 << 17")
         ),
     },
     "examples/lab/statistics.py": {
