@@ -191,7 +191,7 @@ def _shape(raw: bytes, where: Path) -> tuple[int, ...]:
         except zlib.error as error:
             raise ValueError(f"{where}: corrupt: expected a gzip stream, found {error}") from None
     sizes = 4 * int.from_bytes(head[3:4])  # bytes that the sizes of the dimensions take
-    if head[:3] != b"\0\0\x08" or not 0 < sizes <= len(head) - 4:
+    if head[:3] != b"\0\0\x08" or not 4 <= sizes <= len(head) - 4:
         raise ValueError(
             f"{where}: wrong magic number: expected 0x000008.. (IDX, unsigned bytes) and the "
             f"shape, found 0x{head[:4].hex()} ({head[:4]!r})"

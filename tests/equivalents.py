@@ -98,6 +98,11 @@ HARMLESS = {
             "modules: their parameters are not found and train()/eval() do not reach them. Use "
             "nn.ModuleList or nn.Sequential.', stacklevel=3)",
         ),
+        "no number is a parameter, a module or None": (
+            "Module._has: return name not in self._buffers and "
+            "isinstance(vars(self).get(name, 0), kind | None) → return name not in self._buffers "
+            "and isinstance(vars(self).get(name, 1), kind | None)",
+        ),
         "a tensor that is moved to no device stays where it is": (
             "Module.to: moved = t if device is None else t.to(device) → moved = t.to(device)",
         ),
