@@ -191,6 +191,13 @@ HARMLESS = {
             )
         ),
     },
+    "examples/lab/training.py": {
+        "no share of images lies as little as 1e-12 above another less a fifth": (
+            "collapsed: if epoch <= last and (test <= best - FALL + 1e-12 or "
+            "(epoch >= STARTED and train_acc < IDLE)): → if epoch <= last and "
+            "(test < best - FALL + 1e-12 or (epoch >= STARTED and train_acc < IDLE)):",
+        ),
+    },
     "minigrad/inplace.py": {
         "what is not recorded has no node": (
             "write: node = result.grad_fn if recording else None → node = result.grad_fn",
