@@ -115,6 +115,20 @@ HARMLESS = {
             "words = self.words((half + n + 2) // 2, word, (of + 1) // 2)",
         ),
     },
+    "minigrad/safetensors_format.py": {
+        "what holds a tensor's place is replaced by the tensor": (
+            "read: arrays = {entry.name: np.empty(0) for entry in entries} → "
+            "arrays = {entry.name: np.empty(1) for entry in entries}",
+        ),
+        "nobody can write a file that holds its own SHA-256 a second time": (
+            "_blanked: return head.replace(checksum.encode(), _BLANK.encode(), 1) → "
+            "return head.replace(checksum.encode(), _BLANK.encode(), 2)",
+        ),
+        "NumPy takes any negative size for the one that remains": (
+            "_pieces: whole = memoryview(array.reshape(-1).view(np.uint8)) → "
+            "whole = memoryview(array.reshape(-2).view(np.uint8))",
+        ),
+    },
     "minigrad/optim/optimizer.py": {
         "a schedule asks only whether the count is another": (
             "_counted: self.steps_taken += 1 → self.steps_taken += 2",

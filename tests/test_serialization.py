@@ -147,6 +147,15 @@ def test_elements_in_another_byte_order_keep_their_values(dtype: str, tmp_path: 
     assert back.tolist() == t.tolist()
 
 
+def test_large_tensors_and_many_dimensions_come_back(tmp_path: Path) -> None:
+    value = {
+        "large": mg.arange(900_001),  # of 8 bytes: some pieces, and a part of one
+        "deep": mg.arange(4).reshape((2,) + (1,) * 62 + (2,)),  # all dimensions that NumPy has
+        "after": mg.arange(3),
+    }
+    assert_same(there_and_back(value, tmp_path), value)
+
+
 def test_memory_that_is_shared_comes_back_under_every_name(tmp_path: Path) -> None:
     t = mg.arange(6).reshape(2, 3)
     value = {"a": t, "b": t, "c": t.T, "d": t[1:], "e": [t, {"f": t}]}
@@ -633,6 +642,69 @@ def test_what_is_no_safetensors_file_is_refused(data: bytes, tmp_path: Path) -> 
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(ValueError, match="is not a whole safetensors file"):
         mg.load(tmp_path / "x")
+
+
+def test_a_file_cut_short_is_called_so_and_how_short_it_is(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    mg.save({"w": mg.ones(3)}, whole)
+    data = whole.read_bytes()
+    header = len(data) - 12
+    for length in range(len(data)):
+        cut.write_bytes(data[:length])
+        reason = f"{length} bytes, where a header's length has 8"
+        if length >= 8:
+            reason = f"{length} bytes, where the header alone has {header}"
+        if length >= header:
+            reason = f"{length - header} bytes of tensors, where it states 12"
+        with pytest.raises(ValueError, match=f": it is cut short: {reason}$"):
+            mg.load(cut)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused() -> None:
+    class Shrinking(io.BytesIO):
+        left = 8  # bytes of elements
+
+        def readinto(self, buffer: Any) -> int:
+            count = super().readinto(buffer[: self.left])
+            self.left -= count
+            return count
+
+    file = Shrinking()
+    mg.save({"w": mg.ones(3)}, file)
+    file.seek(0)
+    with pytest.raises(ValueError, match="cut short in tensor 'w'"):
+        mg.load(file)
+
+
+def test_a_header_may_be_as_long_as_the_formats_library_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.BytesIO()
+    mg.save({"w": mg.ones(3)}, file)
+    (length,) = struct.unpack("<Q", file.getvalue()[:8])
+    monkeypatch.setattr(safetensors_format, "_LONGEST_HEADER", length)
+    file.seek(0)
+    assert mg.load(file)["w"].tolist() == [1.0] * 3
+    monkeypatch.setattr(safetensors_format, "_LONGEST_HEADER", length - 1)
+    file.seek(0)
+    with pytest.raises(ValueError, match=f"another kind of file, or damaged: .* {length} bytes"):
+        mg.load(file)
+
+
+def test_a_header_in_another_encoding_is_refused() -> None:
+    for encoding in "utf-16-le", "utf-32-be":
+        header = json.dumps({"w": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}})
+        raw = header.encode(encoding)
+        with pytest.raises(ValueError, match="its header is no JSON"):
+            mg.load(io.BytesIO(struct.pack("<Q", len(raw)) + raw))
+
+
+@pytest.mark.parametrize("byte", [2, 255])
+def test_a_byte_that_is_neither_true_nor_false_is_refused(byte: int) -> None:
+    header = b'{"w":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}}'
+    raw = struct.pack("<Q", len(header)) + header + bytes([1, byte])
+    with pytest.raises(ValueError, match="tensor 'w' has elements that are neither true nor false"):
+        mg.load(io.BytesIO(raw))
 
 
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
