@@ -115,6 +115,15 @@ HARMLESS = {
             "words = self.words((half + n + 2) // 2, word, (of + 1) // 2)",
         ),
     },
+    "minigrad/checkpoint.py": {
+        "a file is written once the one before is: a second writer has nothing to do": (
+            "Checkpoint.__enter__: self._writer = ThreadPoolExecutor(1, 'minigrad checkpoint') → "
+            "self._writer = ThreadPoolExecutor(2, 'minigrad checkpoint')",
+        ),
+        "what was raised has a value where it has a type": (
+            "Checkpoint.__exit__: if raised[0] is None: → if raised[1] is None:",
+        ),
+    },
     "minigrad/safetensors_format.py": {
         "what holds a tensor's place is replaced by the tensor": (
             "read: arrays = {entry.name: np.empty(0) for entry in entries} → "
