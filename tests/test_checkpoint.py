@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
@@ -787,12 +788,16 @@ def test_a_checkpoint_says_what_its_bits_depend_on_and_going_on_elsewhere_warns(
 
 
 @mg.fork_rng()
-def test_going_on_on_another_device_warns(tmp_path: Path) -> None:
+def test_going_on_on_another_device_warns_where_fit_is_called(tmp_path: Path) -> None:
     path = tmp_path / "run"
     Training().fit(1, checkpoint=path)
     mg.save({**mg.load(path), "device": "cuda:0"}, path)
-    with pytest.warns(UserWarning, match="elsewhere: device 'cuda:0' then, 'cpu' now"):
+    expected = "elsewhere: device 'cuda:0' then, 'cpu' now"
+    with pytest.warns(UserWarning, match=expected) as warned:
         Training().fit(2, checkpoint=path, resume=True)
+    lines, first = inspect.getsourcelines(Training.fit)
+    assert warned[0].filename == __file__
+    assert "return fit(" in lines[warned[0].lineno - first]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
