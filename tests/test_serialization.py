@@ -1101,7 +1101,11 @@ def all_closed() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("all_closed")
-@pytest.mark.parametrize("name", ["w", "w.safetensors", ".w", "[w] *.png", "x" * 255])
+@pytest.mark.parametrize(
+    "name",
+    ["w", "w.safetensors", ".w", "[w] *.png", "x" * 255],
+    ids=["short", "with a suffix", "hidden", "like a pattern", "as long as may be"],
+)
 def test_what_a_killed_writer_would_leave_is_removed_by_the_next(name: str, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     with replacing(tmp_path / name) as temporary:

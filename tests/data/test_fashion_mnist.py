@@ -418,7 +418,11 @@ def test_decode_says_what_was_expected_and_found(raw: bytes, message: str) -> No
 
 
 @pytest.mark.parametrize("rest", [b"", bytes(3), bytes(2 * 28 * 28)], ids=["none", "few", "all"])
-@pytest.mark.parametrize("shape", [(1, 28, 28), (2, 28, 27), (2**32 - 1, 28, 28)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 28, 28), (2, 28, 27), (2**32 - 1, 28, 28)],
+    ids=["fewer", "narrower", "as many as can be"],
+)
 def test_a_wrong_shape_is_called_so_however_many_bytes_follow(
     shape: tuple[int, ...], rest: bytes
 ) -> None:
