@@ -312,7 +312,7 @@ def _complete(
 ) -> None:
     """Extend `content` and `journal` to the whole of `file` from the first mirror that can."""
     while mirrors:
-        url, resumed = f"{mirrors[0]}{file.name}.gz", len(content) > 0
+        url, resumed = f"{mirrors[0]}{file.name}.gz", bool(content)
         try:
             _fetch(url, file.most_bytes, content, journal, quiet)
             decode(bytes(content), file, url)

@@ -190,7 +190,8 @@ def _shape(raw: bytes, where: Path) -> tuple[int, ...]:
             head = zlib.decompressobj(wbits=31).decompress(raw, 1024)
         except zlib.error as error:
             raise ValueError(f"{where}: corrupt: expected a gzip stream, found {error}") from None
-    if head[:3] != b"\0\0\x08" or len(head) < 4 or len(head) < 4 + 4 * head[3]:
+    sizes = 4 * int.from_bytes(head[3:4])  # bytes that the sizes of the dimensions take
+    if head[:3] != b"\0\0\x08" or not 4 <= sizes <= len(head) - 4:
         raise ValueError(
             f"{where}: wrong magic number: expected 0x000008.. (IDX, unsigned bytes) and the "
             f"shape, found 0x{head[:4].hex()} ({head[:4]!r})"
@@ -237,9 +238,8 @@ def decode(raw: bytes, file: IdxFile, where: Path | str) -> NDArray[np.uint8]:
     if raw[:2] == b"\x1f\x8b":
         stream = zlib.decompressobj(wbits=31)
         try:
-            data = stream.decompress(
-                raw, min(size + 1, sys.maxsize)
-            )  # bounded: a gzip bomb cannot fill the memory
+            # bounded: a gzip bomb cannot fill the memory
+            data = stream.decompress(raw, min(size + 1, sys.maxsize))
         except zlib.error as error:
             raise bad("corrupt", "a gzip stream", error) from None
         if not stream.eof and len(data) <= size:

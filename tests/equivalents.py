@@ -215,6 +215,11 @@ HARMLESS = {
             "modules: their parameters are not found and train()/eval() do not reach them. Use "
             "nn.ModuleList or nn.Sequential.', stacklevel=3)",
         ),
+        "no number is a parameter, a module or None": (
+            "Module._has: return name not in self._buffers and "
+            "isinstance(vars(self).get(name, 0), kind | None) → return name not in self._buffers "
+            "and isinstance(vars(self).get(name, 1), kind | None)",
+        ),
         "a tensor that is moved to no device stays where it is": (
             "Module.to: moved = t if device is None else t.to(device) → moved = t.to(device)",
         ),
@@ -225,6 +230,29 @@ HARMLESS = {
             "words = self.words((half + n + 1) * 2, word, (of + 1) // 2)",
             "Generator.lanes: words = self.words((half + n + 1) // 2, word, (of + 1) // 2) → "
             "words = self.words((half + n + 2) // 2, word, (of + 1) // 2)",
+        ),
+    },
+    "minigrad/checkpoint.py": {
+        "a file is written once the one before is: a second writer has nothing to do": (
+            "Checkpoint.__enter__: self._writer = ThreadPoolExecutor(1, 'minigrad checkpoint') → "
+            "self._writer = ThreadPoolExecutor(2, 'minigrad checkpoint')",
+        ),
+        "what was raised has a value where it has a type": (
+            "Checkpoint.__exit__: if raised[0] is None: → if raised[1] is None:",
+        ),
+    },
+    "minigrad/safetensors_format.py": {
+        "what holds a tensor's place is replaced by the tensor": (
+            "read: arrays = {entry.name: np.empty(0) for entry in entries} → "
+            "arrays = {entry.name: np.empty(1) for entry in entries}",
+        ),
+        "nobody can write a file that holds its own SHA-256 a second time": (
+            "_blanked: return head.replace(checksum.encode(), _BLANK.encode(), 1) → "
+            "return head.replace(checksum.encode(), _BLANK.encode(), 2)",
+        ),
+        "NumPy takes any negative size for the one that remains": (
+            "_pieces: whole = memoryview(array.reshape(-1).view(np.uint8)) → "
+            "whole = memoryview(array.reshape(-2).view(np.uint8))",
         ),
     },
     "minigrad/optim/optimizer.py": {
@@ -265,12 +293,27 @@ HARMLESS = {
         "what begins as gzip is found to be gzip": (
             "_shape: head = zlib.decompressobj(wbits=31).decompress(raw, 1024) → "
             "head = zlib.decompressobj(wbits=32).decompress(raw, 1024)",
+            "decode: stream = zlib.decompressobj(wbits=31) → stream = zlib.decompressobj(wbits=32)",
         ),
-        "a file of four bytes is refused in other words": tuple(
-            "_shape: if head[:3] != b'\\x00\\x00\\x08' or len(head) < 4 or "
-            "len(head) < 4 + 4 * head[3]: → if head[:3] != b'\\x00\\x00\\x08' or "
-            f"len(head) {least} or len(head) < 4 + 4 * head[3]:"
-            for least in ("<= 4", "< 5")
+    },
+    "data/fashion_mnist.py": {
+        "what runs at import has run before a slip can be planted": (
+            *(
+                "_edition: shapes = ((train, 28, 28), (train,), (test, 28, 28), (test,)) → "
+                f"shapes = ((train, {train}), (train,), (test, {test}), (test,))"
+                for train, test in (
+                    ("29, 28", "28, 28"),
+                    ("28, 29", "28, 28"),
+                    ("28, 28", "29, 28"),
+                    ("28, 28", "28, 29"),
+                )
+            ),
+            "_edition: return tuple(map(IdxFile, NAMES, shapes, sha256)) → return None",
+        ),
+        "the same bytes are read in larger pieces": tuple(
+            "_fetch: while total <= most and (block := response.read1(1 << 16)): → "
+            f"while total <= most and (block := response.read1({larger})):"
+            for larger in ("2 << 16", "1 << 17")
         ),
     },
     "examples/lab/statistics.py": {
@@ -286,6 +329,13 @@ HARMLESS = {
                 "return (a + b) / 2",
                 "return 1.0 if math.isinf(a) and a == -b else (a + b) / 2",
             )
+        ),
+    },
+    "examples/lab/training.py": {
+        "no share of images lies as little as 1e-12 above another less a fifth": (
+            "collapsed: if epoch <= last and (test <= best - FALL + 1e-12 or "
+            "(epoch >= STARTED and train_acc < IDLE)): → if epoch <= last and "
+            "(test < best - FALL + 1e-12 or (epoch >= STARTED and train_acc < IDLE)):",
         ),
     },
     "minigrad/inplace.py": {

@@ -188,8 +188,8 @@ def lines_of(failure: pytest.ExceptionInfo[BaseException], root: Path = ROOT) ->
     for entry in failure.traceback:
         path = Path(entry.path)
         here = path.is_relative_to(root) and "site-packages" not in path.parts
-        if not here or entry.ishidden(failure) or not entry.frame.code.fullsource:
-            continue  # the last is of code that was made from a text, and has no lines to show
+        if not here or entry.ishidden(failure):  # what was generated, for one, has no statements
+            continue
         statement = " ".join(str(entry.statement).split())
         if statement.startswith("@"):
             continue

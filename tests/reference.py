@@ -218,7 +218,7 @@ def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0) -> st.Search
     kwargs = {"min_dims": min_dims, "max_dims": max_dims, "max_side": 3}
     full = hnp.array_shapes(min_side=max(min_side, 1), **kwargs)
     dims = st.integers(max(min_dims, min(2, max_dims)), max_dims)
-    square = st.builds(lambda side, ndim: (side,) * ndim, st.integers(2, 3), dims)
+    square = st.builds(lambda side, ndim: (side,) * ndim, st.integers(max(2, min_side), 3), dims)
     return st.one_of(full, square, hnp.array_shapes(min_side=min_side, **kwargs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -301,6 +303,35 @@ def test_the_file_is_written_at_first_as_often_as_asked_and_in_the_end(
 
 
 @mg.fork_rng()
+def test_a_time_is_counted_from_the_last_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, after_batch = [0.0], Checkpoint.after_batch
+
+    def a_second_later(self: Checkpoint) -> None:
+        now[0] += 1
+        after_batch(self)
+
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Checkpoint, "after_batch", a_second_later)
+    every = timedelta(seconds=4)
+    assert places(tmp_path / "run", every=every) == [0, 4, 8, 12, 15]
+
+
+@pytest.mark.parametrize(
+    "every", [1, timedelta(microseconds=1), None], ids=["each batch", "any time", "each epoch"]
+)
+@mg.fork_rng()
+def test_a_rank_that_is_not_to_write_leaves_no_file(every: Any, tmp_path: Path) -> None:
+    training = Training()
+    parts = {"net": training.net, "updater": training.optimizer, "train_iter": training.loader}
+    with Checkpoint(tmp_path / "run", every, parts, writes=False) as kept:
+        kept.after_batch()
+        kept.after_epoch(last=True)
+    assert os.listdir(tmp_path) == []
+
+
+@mg.fork_rng()
 def test_what_is_written_is_not_changed_by_training_that_goes_on_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +393,51 @@ def test_a_disk_that_becomes_full_ends_the_training_with_its_error(
         training.fit(2, checkpoint=path, resume=True, every=3)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4], ids=lambda n: f"writing {n} of 4 fails")
+@mg.fork_rng()
+def test_a_file_that_could_not_be_written_once_ends_the_training(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    save = checkpoint.save
+
+    def noted(*args: Any) -> None:
+        done.append(1)
+        if len(done) == failing:
+            raise OSError("the disk is full")
+        save(*args)
+
+    monkeypatch.setattr(checkpoint, "save", noted)
+    with pytest.raises(OSError, match="the disk is full"):
+        Training().fit(checkpoint=tmp_path / "run")  # writes at first and after each epoch
+    assert len(done) == failing
+
+
+@mg.fork_rng()
+def test_an_error_in_training_is_not_hidden_by_one_in_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, save = Training(), checkpoint.save
+    training.fails_at = 3
+
+    def full(*args: Any) -> None:
+        if training.batches:
+            raise OSError("the disk is full")
+        save(*args)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(PowerError):
+        training.fit(checkpoint=tmp_path / "run", every=2)
+
+
+def test_a_path_that_cannot_be_written_leaves_no_thread(tmp_path: Path) -> None:
+    parts = {"net": nn.Linear(1, 1), "updater": None, "train_iter": DataLoader([1])}
+    kept, before = Checkpoint(tmp_path, None, parts), threading.active_count()
+    with pytest.raises(IsADirectoryError), kept:
+        pass
+    assert threading.active_count() == before
 
 
 @mg.fork_rng()
@@ -474,6 +550,23 @@ def test_a_handler_of_ones_own_is_called_once_the_file_is_written(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert seen == [(signal.SIGTERM, 2)]
+
+
+@mg.fork_rng()
+def test_signals_are_held_back_again_after_a_handler_that_returns(tmp_path: Path) -> None:
+    path, seen = tmp_path / "run", []
+    before = signal.signal(
+        signal.SIGTERM,
+        lambda number, frame: seen.append(mg.load(path)["parts"]["running"]["batches"]),
+    )
+    try:
+        training = Training()
+        for batch in 2, 4, 8:
+            signalled(training, batch, signal.SIGTERM)
+        training.fit(checkpoint=path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [2, 4, 3]  # each time the file is of just then
 
 
 @mg.fork_rng()
@@ -624,6 +717,29 @@ def test_a_file_of_something_else_is_refused_with_what_to_do_with_it(tmp_path: P
             Training().fit(checkpoint=path, resume=True)
 
 
+@pytest.mark.parametrize("shape", [(1, 3), (4, 1), (3, 4), (4, 3, 1)], ids=str)
+@mg.fork_rng()
+def test_a_function_with_parameters_of_other_shapes_is_refused(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    def linear() -> tuple[Training, mg.Tensor]:
+        training, w = Training(), mg.zeros(4, 3, requires_grad=True)
+        training.net = lambda x: x @ w  # type: ignore[assignment]
+        training.optimizer, training.scheduler = optim.SGD([w], lr=0.3), None
+        return training, w
+
+    path = tmp_path / "run"
+    linear()[0].fit(1, checkpoint=path)
+    state = mg.load(path)
+    state["parts"]["net"] = {"0": mg.ones(shape)}  # some of these could be broadcast
+    mg.save(state, path)
+    training, w = linear()
+    message = re.escape(f"parameters of the shapes [{shape}], and this training [(4, 3)]")
+    with pytest.raises(ValueError, match=message):
+        training.fit(2, checkpoint=path, resume=True)
+    assert not w.detach().numpy().any()
+
+
 @mg.fork_rng()
 def test_a_net_with_more_random_streams_than_the_file_is_refused(tmp_path: Path) -> None:
     def without(training: Training) -> Training:
@@ -671,6 +787,19 @@ def test_a_checkpoint_says_what_its_bits_depend_on_and_going_on_elsewhere_warns(
     with pytest.warns(UserWarning, match=r"elsewhere: blas_threads 1 then, 7 now\. ") as warned:
         Training().fit(2, checkpoint=path, resume=True)
     assert [Path(w.filename).name for w in warned] == [Path(__file__).name]
+
+
+@mg.fork_rng()
+def test_going_on_on_another_device_warns_where_fit_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    Training().fit(1, checkpoint=path)
+    mg.save({**mg.load(path), "device": "cuda:0"}, path)
+    expected = "elsewhere: device 'cuda:0' then, 'cpu' now"
+    with pytest.warns(UserWarning, match=expected) as warned:
+        Training().fit(2, checkpoint=path, resume=True)
+    lines, first = inspect.getsourcelines(Training.fit)
+    assert warned[0].filename == __file__
+    assert "return fit(" in lines[warned[0].lineno - first]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -795,7 +924,7 @@ class LazyTraining(Training):
 @pytest.mark.parametrize("batch", [1, 2, 7])
 @pytest.mark.parametrize("called", [False, True])
 @mg.fork_rng()
-def test_a_training_with_lazy_layers_goes_on_before_and_after_their_first_call(
+def test_lazy_layers_are_resumed_before_and_after_their_first_call(
     batch: int, called: bool, tmp_path: Path
 ) -> None:
     mg.manual_seed(3)

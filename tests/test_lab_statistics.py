@@ -263,6 +263,10 @@ def test_an_interval_in_words_has_real_minus_signs() -> None:
     assert Interval(-INF, -INF, -INF, 9).text(100, "points").startswith("collapsed, n")
 
 
+def test_an_interval_of_one_point_is_no_collapse() -> None:
+    assert Interval(0.5, 0.5, 0.5, 9).text(100, "points").startswith("+50.00 points [+50.00, ")
+
+
 # ------------------------------------------------------------------------- verdicts
 
 SPREAD = np.linspace(-1, 1, 30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,14 @@ def test_the_bound_on_hidden_units_holds_during_a_training() -> None:
         assert np.linalg.norm(layer.weight.detach().numpy(), axis=1).max() < 0.1001
 
 
+def test_an_epoch_has_its_noise_on_in_whatever_mode_the_network_was_left() -> None:
+    left_in = {
+        mode: trained(0, Recipe(**SHORT), lambda run, mode=mode: run.net.train(mode)).curves
+        for mode in (True, False)
+    }
+    assert left_in[True] == left_in[False]
+
+
 def test_a_run_is_repeated_bit_by_bit() -> None:
     a, b = (train(5, **SHORT) for _ in range(2))
     assert {**a, "seconds": 0} == {**b, "seconds": 0}
@@ -231,6 +240,19 @@ def test_right_images_are_those_behind_the_last_accuracy() -> None:
     result = train(0, **SHORT)
     assert unpacked(result).shape == (2_000,)
     assert unpacked(result).mean() == pytest.approx(result["test_acc"][-1])
+
+
+def test_the_seconds_of_a_run_are_those_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    bound = training.trained
+
+    def slow(*args: Any) -> Training:
+        now[0] += 7.0
+        return bound(*args)
+
+    monkeypatch.setattr(training, "trained", slow)
+    assert train(0, **SHORT)["seconds"] == 7.0
 
 
 def test_measures_are_those_of_marked_epochs() -> None:
@@ -410,6 +432,12 @@ def test_a_probe_gives_the_network_back_as_it_was(run: Training, few: None) -> N
     assert run.streams.probes.get_state() != own
     for name, t in run.net.state_dict().items():
         np.testing.assert_array_equal(t.numpy(), weights[name])
+
+
+def test_a_network_names_classes_without_its_noise(run: Training) -> None:
+    right = training.predictions(run) == training.labels(run.split.judged)
+    assert right.mean() == pytest.approx(run.curves["test_acc"][-1])
+    assert right.mean() > 0.3  # one that always names the same class has none to lose
 
 
 def test_averages_over_masks_are_over_other_masks_each_time(run: Training, few: None) -> None:

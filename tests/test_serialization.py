@@ -15,6 +15,7 @@ import sys
 import threading
 import tracemalloc
 from collections import OrderedDict, namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,15 @@ def test_elements_in_another_byte_order_keep_their_values(dtype: str, tmp_path: 
     back = there_and_back({"t": t}, tmp_path)["t"].numpy()
     assert back.dtype == np.dtype(dtype).newbyteorder("=")
     assert back.tolist() == t.tolist()
+
+
+def test_large_tensors_and_many_dimensions_come_back(tmp_path: Path) -> None:
+    value = {
+        "large": mg.arange(900_001),  # of 8 bytes: some pieces, and a part of one
+        "deep": mg.arange(4).reshape((2,) + (1,) * 62 + (2,)),  # all dimensions that NumPy has
+        "after": mg.arange(3),
+    }
+    assert_same(there_and_back(value, tmp_path), value)
 
 
 def test_memory_that_is_shared_comes_back_under_every_name(tmp_path: Path) -> None:
@@ -304,6 +314,39 @@ def test_a_state_dict_is_a_plain_safetensors_file_with_a_checksum(tmp_path: Path
     assert hashlib.sha256(blank).hexdigest() == metadata["minigrad.sha256"]
 
 
+STORED = {
+    "a state dict": (
+        {"w": mg.tensor([0.5, -2.0]), "seen": mg.tensor([True])},
+        '{"__metadata__":{"minigrad.sha256":'
+        '"b68d6cf467431672ee15a462237ee6fc630a40595c5c8b5dc45f900d46067876",'
+        r'"minigrad":"{\"flat\": true}"},'
+        '"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
+        '"seen":{"dtype":"BOOL","shape":[1],"data_offsets":[8,9]}}     ',
+        struct.pack("<2f?", 0.5, -2.0, True),
+    ),
+    "a nested structure": (
+        {"net": {"w": mg.tensor([0.5])}, "epoch": 7, "best": (0.75, None)},
+        '{"__metadata__":{"minigrad.sha256":'
+        '"5042f216fc3f4b0b5dade68f47ac6c91f6ab7cc080ba911b520cfa736178ac1b",'
+        r'"minigrad":"{\"nested\": {\"dict\": [[\"net\", {\"dict\": '
+        r"[[\"w\", {\"tensor\": \"net.w\"}]]}], [\"epoch\", {\"value\": 7}], "
+        r'[\"best\", {\"tuple\": [[0, {\"value\": 0.75}], [1, {\"value\": null}]]}]]}}"},'
+        '"net.w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}     ',
+        struct.pack("<f", 0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_what_is_saved_and_read_is_the_file_of_earlier_versions(kind: str) -> None:
+    value, header, elements = STORED[kind]
+    stored = struct.pack("<Q", len(header)) + header.encode() + elements
+    buffer = io.BytesIO()
+    mg.save(value, buffer)
+    assert buffer.getvalue() == stored
+    assert_same(mg.load(io.BytesIO(stored)), value)
+
+
 @examples
 @given(value=st.dictionaries(st.text(alphabet="abc.é", min_size=1), tensors, max_size=5))
 def test_the_formats_own_library_reads_any_of_our_files_and_we_any_of_its(value: Any) -> None:
@@ -397,6 +440,38 @@ def test_a_structure_unfit_for_its_tensors_is_refused(structure: str, tmp_path: 
         safetensors_format.write(file, {"w": np.ones(2)}, metadata)
     with pytest.raises(ValueError, match=r"w is not a whole safetensors file: its "):
         mg.load(tmp_path / "w")
+
+
+def nested_lists(depth: int) -> str:
+    return '{"list": [[0, ' * depth + '{"value": 1}' + "]]}" * depth
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ('{"set": []}', "its structure has a 'set' of"),
+        ('{"dict": 5}', "its structure has a 'dict' of 5"),
+        ('{"list": "text"}', "its structure has a 'list' of 'text'"),
+        ('{"value": [1]}', "its structure has a 'value' of"),
+        ('{"dict": [["k", {"value": 1}], ["k", {"value": 2}]]}', "a dict with the keys"),
+        ('{"list": [[0, {"value": 1}], [0, {"value": 2}]]}', "a list with the keys"),
+        ('{"list": [[1, {"value": 1}]]}', r"a list with the keys \[1\]"),
+        ('{"tuple": [[1, {"value": 1}], [0, {"value": 2}]]}', r"a tuple with the keys \[1, 0\]"),
+        (nested_lists(100), "its structure is nested more than 100 deep"),
+    ],
+    ids=["no such kind", "a number of parts", "a text of parts", "a value that is none",
+         "a key twice", "a place twice", "no first place", "places in disorder", "too deep"],
+)  # fmt: skip
+def test_a_wrong_part_is_refused_also_where_each_tensor_has_its_place(
+    part: str, message: str
+) -> None:
+    structure = f'{{"dict": [["w", {{"tensor": "w"}}], ["x", {part}]]}}'
+    file = io.BytesIO()
+    metadata = {"minigrad": f'{{"nested": {structure}}}'}
+    safetensors_format.write(file, {"w": np.ones(2)}, metadata)
+    file.seek(0)
+    with pytest.raises(ValueError, match=message):
+        mg.load(file)
 
 
 @pytest.mark.parametrize("text", ['{"nested": {"value": 1}}', '{"flat": true}', '{"nested"'])
@@ -495,6 +570,12 @@ def test_a_name_that_the_format_keeps_for_itself_never_makes_an_unreadable_file(
         assert_same(mg.load(tmp_path / "x"), value)
 
 
+def test_the_name_that_the_format_keeps_is_refused_and_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="a tensor as '__metadata__': the format keeps that name"):
+        mg.save({"__metadata__": mg.ones(1)}, tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("moment", ["write", "replace"])
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_save_that_fails_midway_leaves_the_old_file_and_no_other(
@@ -583,6 +664,69 @@ def test_what_is_no_safetensors_file_is_refused(data: bytes, tmp_path: Path) -> 
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(ValueError, match="is not a whole safetensors file"):
         mg.load(tmp_path / "x")
+
+
+def test_a_file_cut_short_is_called_so_and_how_short_it_is(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    mg.save({"w": mg.ones(3)}, whole)
+    data = whole.read_bytes()
+    header = len(data) - 12
+    for length in range(len(data)):
+        cut.write_bytes(data[:length])
+        reason = f"{length} bytes, where a header's length has 8"
+        if length >= 8:
+            reason = f"{length} bytes, where the header alone has {header}"
+        if length >= header:
+            reason = f"{length - header} bytes of tensors, where it states 12"
+        with pytest.raises(ValueError, match=f": it is cut short: {reason}$"):
+            mg.load(cut)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused() -> None:
+    class Shrinking(io.BytesIO):
+        left = 8  # bytes of elements
+
+        def readinto(self, buffer: Any) -> int:
+            count = super().readinto(buffer[: self.left])
+            self.left -= count
+            return count
+
+    file = Shrinking()
+    mg.save({"w": mg.ones(3)}, file)
+    file.seek(0)
+    with pytest.raises(ValueError, match="cut short in tensor 'w'"):
+        mg.load(file)
+
+
+def test_a_header_may_be_as_long_as_the_formats_library_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.BytesIO()
+    mg.save({"w": mg.ones(3)}, file)
+    (length,) = struct.unpack("<Q", file.getvalue()[:8])
+    monkeypatch.setattr(safetensors_format, "_LONGEST_HEADER", length)
+    file.seek(0)
+    assert mg.load(file)["w"].tolist() == [1.0] * 3
+    monkeypatch.setattr(safetensors_format, "_LONGEST_HEADER", length - 1)
+    file.seek(0)
+    with pytest.raises(ValueError, match=f"another kind of file, or damaged: .* {length} bytes"):
+        mg.load(file)
+
+
+def test_a_header_in_another_encoding_is_refused() -> None:
+    for encoding in "utf-16-le", "utf-32-be":
+        header = json.dumps({"w": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}})
+        raw = header.encode(encoding)
+        with pytest.raises(ValueError, match="its header is no JSON"):
+            mg.load(io.BytesIO(struct.pack("<Q", len(raw)) + raw))
+
+
+@pytest.mark.parametrize("byte", [2, 255])
+def test_a_byte_that_is_neither_true_nor_false_is_refused(byte: int) -> None:
+    header = b'{"w":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}}'
+    raw = struct.pack("<Q", len(header)) + header + bytes([1, byte])
+    with pytest.raises(ValueError, match="tensor 'w' has elements that are neither true nor false"):
+        mg.load(io.BytesIO(raw))
 
 
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
@@ -736,6 +880,14 @@ def test_file_objects_are_written_and_read_from_where_they_stand(tmp_path: Path)
     assert_same(mg.load(tmp_path / "w"), NESTED)
 
 
+def test_a_pipe_is_written_and_read_to_its_end() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as source:
+        with open(writing, "wb") as sink:
+            mg.save(NESTED, sink)
+        assert_same(mg.load(source), NESTED)
+
+
 def test_a_file_object_for_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="open it with 'wb'"):
         mg.save(NESTED, io.StringIO())
@@ -829,6 +981,26 @@ def test_what_is_no_regular_file_is_refused_and_stays(tmp_path: Path) -> None:
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop", "pipe"])
+def test_what_cannot_be_replaced_is_called_what_it_is(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "here"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+    else:
+        pytest.skip("needs pipes with names")
+    error, words = {
+        "folder": (IsADirectoryError, "is a folder, not a file to write"),
+        "loop": (OSError, "is a loop of links, and a file is replaced"),
+        "pipe": (OSError, "is a device, a pipe or a socket, and a file is replaced"),
+    }[kind]
+    with pytest.raises(error, match=words):
+        mg.save({"w": mg.ones(1)}, path)
 
 
 def test_a_long_name_can_be_written(tmp_path: Path) -> None:
@@ -958,3 +1130,77 @@ def test_the_next_save_removes_what_a_killed_writer_left_and_nothing_else(tmp_pa
         alive.communicate()
     assert path.read_bytes() == b"half"
     assert set(tmp_path.iterdir()) == {*others, path}
+
+
+@pytest.fixture
+def all_closed() -> Iterator[None]:
+    """See that each file that a test opens is closed at its end, where the system tells."""
+    listed = "/proc/self/fd"
+    before = os.listdir(listed) if os.path.isdir(listed) else None
+    yield
+    assert before is None or os.listdir(listed) == before
+
+
+@pytest.mark.usefixtures("all_closed")
+@pytest.mark.parametrize(
+    "name",
+    ["w", "w.safetensors", ".w", "[w] *.png", "x" * 255],
+    ids=["short", "with a suffix", "hidden", "like a pattern", "as long as may be"],
+)
+def test_what_a_killed_writer_would_leave_is_removed_by_the_next(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with replacing(tmp_path / name) as temporary:
+        pass
+    temporary.touch()  # nobody holds its lock
+    with replacing(tmp_path / name) as another:
+        assert set(tmp_path.iterdir()) == {tmp_path / name, another}
+        with replacing(tmp_path / name) as third:  # the other one is at work still
+            assert set(tmp_path.iterdir()) == {tmp_path / name, another, third}
+
+
+@pytest.mark.usefixtures("all_closed")
+def test_a_link_and_a_folder_that_are_named_like_leftovers_stay(tmp_path: Path) -> None:
+    with replacing(tmp_path / "w") as temporary:
+        pass
+    (tmp_path / "precious").write_text("kept")
+    temporary.symlink_to("precious")
+    folder = temporary.with_name(temporary.name.replace(".w.", ".v."))
+    folder.mkdir()
+    for name in "w", "v":
+        mg.save({"w": mg.ones(1)}, tmp_path / name)
+    assert temporary.is_symlink()
+    assert folder.is_dir()
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+@pytest.mark.usefixtures("all_closed")
+def test_a_file_that_another_writer_took_for_abandoned_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    lock, swept = fcntl.flock, []
+
+    def late(file: int, how: int) -> None:
+        if not swept:  # before this writer has locked its file, the other one looks at it
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    mg.save({"w": mg.ones(1)}, tmp_path / "w")
+    assert len(swept) == 1
+    assert mg.load(tmp_path / "w")["w"].tolist() == [1.0]
+    assert os.listdir(tmp_path) == ["w"]
+
+
+@pytest.mark.usefixtures("all_closed")
+def test_without_locks_a_file_is_replaced_and_nothing_else_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minigrad.utils.files.fcntl", None)  # as on Windows
+    with replacing(tmp_path / "w") as growing:
+        mg.save({"w": mg.ones(1)}, tmp_path / "w")
+        assert set(tmp_path.iterdir()) == {growing, tmp_path / "w"}
+        growing.write_text("last")
+    assert (tmp_path / "w").read_text() == "last"
+    assert os.listdir(tmp_path) == ["w"]

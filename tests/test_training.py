@@ -465,6 +465,16 @@ def test_nothing_is_printed_where_there_is_no_terminal(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("progress", [None, True, False], ids=["if it can", "yes", "no"])
+def test_a_terminal_shows_a_bar_unless_none_is_wanted(
+    progress: bool | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    train(network(), 1, progress=progress, name="my arm")
+    assert ("my arm, 1 epochs" in capsys.readouterr().err) is (progress is not False)
+
+
 def test_progress_shows_a_bar_with_its_name_and_the_last_measures(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

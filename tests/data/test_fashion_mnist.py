@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -417,6 +417,21 @@ def test_decode_says_what_was_expected_and_found(raw: bytes, message: str) -> No
         fm.decode(raw, FILE, "some/where.gz")
 
 
+@pytest.mark.parametrize("rest", [b"", bytes(3), bytes(2 * 28 * 28)], ids=["none", "few", "all"])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 28, 28), (2, 28, 27), (2**32 - 1, 28, 28)],
+    ids=["fewer", "narrower", "as many as can be"],
+)
+def test_a_wrong_shape_is_called_so_however_many_bytes_follow(
+    shape: tuple[int, ...], rest: bytes
+) -> None:
+    header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    found = re.escape(f"wrong shape: expected (2, 28, 28), found {shape}")
+    with pytest.raises(ValueError, match=f"^here: {found}$"):
+        fm.decode(header + rest, FILE, "here")
+
+
 def test_decode_does_not_inflate_a_gzip_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[int] = []
     real = idx_module.zlib.decompressobj
@@ -568,6 +583,28 @@ def test_a_download_fills_the_cache_once(
     asked = len(mirror.requests)
     fm.load_fashion_mnist(mirrors=[mirror.url])
     assert len(mirror.requests) == asked
+
+
+def test_a_download_is_announced_unless_it_is_to_be_quiet(
+    cache: Path, serve: Callable[..., Mirror], online: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirror = serve()
+    fm.load_fashion_mnist(mirrors=[mirror.url])
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"Fashion-MNIST: downloading about 30 MB from {mirror.url}/ to {cache}"
+    shutil.rmtree(cache)
+    fm.load_fashion_mnist(mirrors=[mirror.url], quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_wrong_with_a_mirror_is_said_with_its_address_once(
+    serve: Callable[..., Mirror], online: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirrors = [serve(dict.fromkeys(sample_bytes(), b"<html>")), serve({f"{TEST_LABELS}.gz": b""})]
+    fm.load_fashion_mnist(mirrors=[mirror.url for mirror in mirrors])
+    _, *said, _ = capsys.readouterr().err.splitlines()
+    for line, mirror in zip(said, mirrors, strict=True):
+        assert line.count(f"{mirror.url}/{TRAIN_IMAGES}.gz") == 1
 
 
 def test_only_what_the_cache_lacks_or_holds_damaged_is_downloaded(
@@ -788,6 +825,28 @@ def test_a_name_look_up_that_hangs_does_not_hold_up_the_program(
     assert "none of 1 mirrors answered" in source
 
 
+def test_many_mirrors_that_hang_take_the_time_of_one_and_end_with_us(
+    online: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, outlived = [0.0], []
+
+    class Hanging:
+        def __init__(self, daemon: bool = False, **options: Any) -> None:
+            outlived.append(daemon)
+
+        def start(self) -> None: ...
+
+        def join(self, seconds: float) -> None:
+            now[0] += seconds
+
+    monkeypatch.setattr(fm, "threading", SimpleNamespace(Thread=Hanging))
+    monkeypatch.setattr(fm, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    mirrors = [f"http://127.0.0.1:9/{i}" for i in range(5)]
+    assert "none of 5 mirrors answered" in fm.load_fashion_mnist(mirrors=mirrors)[0].source
+    assert now == [fm.PROBE_SECONDS]
+    assert outlived == [True] * 5
+
+
 def test_two_downloads_at_once_do_not_spoil_each_other(
     cache: Path, serve: Callable[..., Mirror], online: None
 ) -> None:
@@ -823,6 +882,18 @@ def test_a_download_survives_another_that_takes_over_its_part_and_fails(
     (left,) = cache.glob("*.part")
     left.unlink()
     assert_downloaded(cache)
+
+
+def test_why_a_download_failed_is_said_also_if_another_took_its_part(
+    cache: Path, serve: Callable[..., Mirror], online: None
+) -> None:
+    def another_process() -> None:
+        for part in cache.glob("*.part"):
+            part.unlink()
+
+    portal = serve(dict.fromkeys(sample_bytes(), b"<html>"), midway=another_process)
+    source = fm.load_fashion_mnist(mirrors=[portal.url])[0].source
+    assert f"(no download: no mirror gave a good {TRAIN_IMAGES}.gz)" in source
 
 
 def await_part(folder: Path) -> Path:
@@ -918,6 +989,61 @@ def test_a_mirror_without_an_end_is_left_for_the_next(
     assert_downloaded(cache)
 
 
+class Trickle:
+    """A mirror's answer to who asked for the rest: after so many seconds, so many bytes."""
+
+    status, headers = 206, {}
+
+    def __init__(self, now: list[float], pieces: list[tuple[float, int]]) -> None:
+        self.now, self.pieces = now, iter(pieces)
+
+    def __enter__(self) -> Trickle:
+        return self
+
+    def __exit__(self, *args: object) -> None: ...
+
+    def read1(self, most: int) -> bytes:
+        seconds, count = next(self.pieces, (0.0, 0))
+        self.now[0] += seconds
+        return bytes(count)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "slow"),
+    [(10_000, 10_000, False), (9_999, 10_000, True), (50_000, 9_000, False), (50_000, 5_000, True)],
+    ids=["as slow as may be", "slower", "a little slower later", "much slower later"],
+)
+def test_a_mirror_is_given_up_once_it_has_sent_less_than_the_slowest(
+    first: int, then: int, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    answer = Trickle(now, [(fm.STALL_SECONDS - 1, 1), (2.0, first - 1), *[(1.0, then)] * 20])
+    monkeypatch.setattr(fm, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(fm, "urlopen", lambda *args, **options: answer)
+    monkeypatch.setattr(fm, "SLOWEST", 10_000)
+    content = bytearray(1_000_000)  # of a part: the mirror has not sent them
+    with (tmp_path / "part").open("xb") as journal:
+        journal.write(content)
+        expected = pytest.raises(ConnectionError, match=r"slower than 10,000 bytes a second")
+        with expected if slow else nullcontext():
+            fm._fetch("http://127.0.0.1:9/file.gz", 1 << 30, content, journal, quiet=True)
+    assert slow or len(content) == 1_000_000 + first + 20 * then
+    assert (tmp_path / "part").read_bytes() == content
+
+
+def test_a_file_may_be_as_long_as_it_can_be_and_no_longer(
+    tmp_path: Path, serve: Callable[..., Mirror]
+) -> None:
+    name = f"{TEST_LABELS}.gz"
+    body, url = sample_bytes()[name], f"{serve().url}/{name}"
+    content = bytearray()
+    with (tmp_path / "part").open("xb") as journal:
+        fm._fetch(url, len(body), content, journal, quiet=True)
+        assert content == body
+        with pytest.raises(ValueError, match=r"more than the [\d,]+ bytes that the file can have"):
+            fm._fetch(url, len(body) - 1, bytearray(), journal, quiet=True)
+
+
 @pytest.mark.parametrize(("terminal", "quiet"), [(True, False), (False, False), (True, True)])
 def test_the_progress_bar_counts_every_byte_on_a_terminal_only(
     serve: Callable[..., Mirror],
@@ -948,6 +1074,29 @@ def test_the_progress_bar_counts_every_byte_on_a_terminal_only(
         assert bar["desc"] == name
         assert bar["count"] == bar["total"] == len(content)
         assert bar["disable"] is not (terminal and not quiet)
+
+
+def without_its_length(handler: BaseHTTPRequestHandler) -> None:
+    handler.end_headers()
+    handler.wfile.write(sample_bytes()[handler.path.removeprefix("/data/")])
+
+
+@pytest.mark.parametrize("stated", [True, False], ids=["stated", "not stated"])
+def test_the_bar_shows_megabytes_and_the_share_if_the_length_is_stated(
+    stated: bool,
+    serve: Callable[..., Mirror],
+    online: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with nullcontext(serve().url) if stated else stubborn(without_its_length) as url:
+        fm.load_fashion_mnist(mirrors=[url])
+    shown = capsys.readouterr().err
+    assert f"{TRAIN_IMAGES}.gz: " in shown
+    assert ("4.35M/4.35M" if stated else "4.35MB [") in shown
+    assert ("%" in shown) is stated
 
 
 def test_a_download_needs_no_tqdm(

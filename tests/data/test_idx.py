@@ -130,6 +130,14 @@ def test_what_is_no_such_file_is_refused_with_what_was_found(
         data.load_idx(tmp_path, check=False)
 
 
+@pytest.mark.parametrize("name", idx.NAMES[:2], ids=["images", "labels"])
+@pytest.mark.parametrize("rest", [b"", b"7"], ids=["nothing more", "one byte more"])
+def test_a_file_without_dimensions_is_refused(name: str, rest: bytes, tmp_path: Path) -> None:
+    folder_of(tmp_path, {**CONTENTS, name: bytes([0, 0, 8, 0]) + rest})
+    with pytest.raises(ValueError, match=rf"{name}: wrong magic number: .*found 0x00000800"):
+        data.load_idx(tmp_path, check=False)
+
+
 def test_where_a_file_is_there_gzipped_and_plain_the_gzipped_one_is_read(tmp_path: Path) -> None:
     folder_of(folder_of(tmp_path, CONTENTS, zipped=True), dict.fromkeys(CONTENTS, b"a leftover"))
     train, _ = data.load_idx(tmp_path, check=False)

@@ -246,7 +246,7 @@ def left_by_an_ended_thread(meeting: str, use: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("meeting", MEETINGS)
-def test_of_two_threads_one_finds_what_an_ended_one_did_wrong(meeting: str) -> None:
+def test_one_of_two_threads_reports_what_an_ended_one_did(meeting: str) -> None:
     there = on_device([1.0])
     left_by_an_ended_thread(meeting, lambda: rows()[on_device([9])])
     results = at_once(there.tolist, there.tolist)
