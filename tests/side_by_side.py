@@ -293,6 +293,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
         r"a leaf Variable that requires grad",
         r"a (view of a )?leaf Variable that requires grad",
     ),
+    "a place that is none, in such a leaf": (
+        r"^(Index|Runtime)Error: (The shape of the mask|index .* out of bounds|too many|shape mis)",
+        r"a (view of a )?leaf Variable that requires grad",
+    ),
     "writing where memory is shared": (r"read-only", r"more than one element of the written-to"),
     "what was saved is gone, or changed": (
         r"modified by an inplace operation|through the graph a second time",

@@ -1011,7 +1011,7 @@ class Trickle:
 @pytest.mark.parametrize(
     ("first", "then", "slow"),
     [(10_000, 10_000, False), (9_999, 10_000, True), (50_000, 9_000, False), (50_000, 5_000, True)],
-    ids=["as slow as may be", "slower", "a little slower later", "much slower later"],
+    ids=["as slow as may be", "slower", "slower later", "much slower later"],
 )
 def test_a_mirror_is_given_up_once_it_has_sent_less_than_the_slowest(
     first: int, then: int, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

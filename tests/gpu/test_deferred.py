@@ -211,10 +211,10 @@ class Contended(dict[Any, Any]):
 
     def __iter__(self) -> Any:
         late = self.late()
-        if late and self.meeting == "one is about to look when it is taken":
+        if late and self.meeting == "one is about to look":
             self.taken.wait(30)
         keys = super().__iter__()
-        if self.meeting == "one is about to take a key when it is taken":
+        if self.meeting == "one is about to take a key":
             self.barrier.wait()
             if late:
                 self.taken.wait(30)
@@ -230,8 +230,8 @@ class Contended(dict[Any, Any]):
 LOCK = threading.Lock()
 MEETINGS = [
     "both have seen the key",
-    "one is about to look when it is taken",
-    "one is about to take a key when it is taken",
+    "one is about to look",
+    "one is about to take a key",
 ]
 
 
