@@ -22,6 +22,9 @@ import pytest
 from minigrad import ops
 from tests.mutants import CALLERS, ROOT, formulas
 
+#: ops that every comparison of derivatives computes with: if one is wrong, so are the others' tests
+COMPARING = ("mul", "sum", "add")
+
 
 @dataclass(eq=False)
 class WrongError(AssertionError):
@@ -74,10 +77,13 @@ def difference(ours: Any, theirs: Any, rtol: float, atol: float, reference: str)
     far = ~np.isclose(ours, theirs, rtol, atol, equal_nan=True)
     if not far.any():
         return ""
-    text = lines(*(shown(values, wide + 7) for values in (ours, theirs)))
+    first = tuple(int(i) for i in np.argwhere(far)[0])
+    a, b = (shown(values, wide + 7) for values in (ours, theirs))
+    text = lines(a, b)
     if ours.ndim:
-        first = tuple(int(i) for i in np.argwhere(far)[0])
         text += f"\n    {far.sum()} of {far.size} elements differ, the first at {list(first)}"
+    if a == b:  # in digits or elements that are not shown
+        text += f"\n    in full: {ours[first].item()!r} and {theirs[first].item()!r}"
     return text
 
 
@@ -102,8 +108,10 @@ def told(item: pytest.Item, error: WrongError) -> str:
     """Return the whole message of a test's failure; of a row of a table, with its name."""
     case = item.callspec.id if getattr(item, "cls", None) else ""  # type: ignore[attr-defined]
     parts = [f"{case}: {error}" if case else str(error)]
-    if error.derivative and (found := entries(case.partition(":")[0].partition(" ")[0])):
-        parts += found
+    if error.derivative:
+        op = case.partition(":")[0].partition(" ")[0]
+        for suspect in COMPARING if op in COMPARING else (op,):
+            parts += entries(suspect)
     return "\n".join([*parts, *again(item, error)])
 
 

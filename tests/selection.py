@@ -1,8 +1,9 @@
 """Which tests there are to choose from, in which order they run, and what is said of the others.
 
 ``-m quick`` runs what is for a first look, with the profile ``quick``, and reads no other file.
-``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. Values of ops
-are tested first and derivatives next, so that ``-x`` shows a wrong one before what follows from it.
+``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. What is made of other
+things is tested after them, so that ``-x`` shows what is wrong before what follows from it: values
+of ops, their derivatives, what else holds for ops, then layers, optimisers, and all the rest.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from typing import Any
 
 import pytest
 
+from tests.failures import COMPARING
 from tests.mutants import ROOT
 
-QUICK = ("ops", "nn", "optim", "identities", "testing/test_laws.py")
+QUICK = ("ops", "nn", "optim", "identities", "testing/test_laws.py")  # in the order of the run
+OPS = (  # files of ops: what stands later is made of what stands before
+    "elementwise", "arithmetic", "shape", "reduction", "linalg", "neural_ops", "cross_entropy",
+    "accumulation", "composed",
+)  # fmt: skip
 STAND_INS = ("gpu", "kernels", "cupy_on_cpu", "test_fake_cupy.py")
 PLAYED_GPU = "tests.cupy_on_cpu.plugin"
 LEFT_OUT = pytest.StashKey[Counter[str]]()
@@ -41,13 +47,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by where they are, before ``-m`` looks at marks; put derivatives first."""
+    """Mark tests by where they are, before ``-m`` looks at marks; put causes first."""
     for item in items:
         if _lies_in(item.path, QUICK):
             item.add_marker("quick")
         if _lies_in(item.path, STAND_INS) and not item.get_closest_marker("gpu"):
             item.add_marker("stand_in")
-    items.sort(key=_rank)
+    items.sort(key=rank)
 
 
 @functools.cache
@@ -55,11 +61,16 @@ def _lies_in(path: Path, places: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(ROOT / "tests" / place) for place in places)
 
 
-def _rank(item: pytest.Item) -> int:
-    """Values come before derivatives, and these before what follows from them."""
-    first = ("test_value", "test_derivatives")
-    in_ops = _lies_in(item.path, ("ops",))
-    return next((i for i, name in enumerate(first) if in_ops and item.name.startswith(name)), 2)
+def rank(item: Any) -> tuple[int, ...]:
+    """Return where a test stands in the run: the places of `QUICK` in turn, then all others."""
+    place = next((i for i, place in enumerate(QUICK) if _lies_in(item.path, (place,))), len(QUICK))
+    kinds = ("test_value_matches", "test_derivatives_match")
+    kind = next((i for i, start in enumerate(kinds) if item.name.startswith(start)), len(kinds))
+    if place or kind == len(kinds):
+        return place, kind
+    comparing = item.name.endswith(tuple(f"[{op}]" for op in COMPARING))
+    file = item.path.stem.removeprefix("test_")
+    return place, kind, not comparing, OPS.index(file) if file in OPS else len(OPS)
 
 
 # ------------------------------------------------------------------------- what is left out

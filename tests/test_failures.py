@@ -1,12 +1,13 @@
-"""What is said of a failure: the lines that led there, whatever lies between them."""
+"""What is said of a failure: numbers that differ, and the lines that led there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
-from tests.failures import lines_of
+from tests.failures import difference, lines_of
 
 
 @dataclass
@@ -24,3 +25,15 @@ def test_the_lines_before_and_behind_generated_code_are_shown() -> None:
         Positive(-1)
     shown = [line.rpartition(": ")[2] for line in lines_of(raised)]
     assert shown == ["Positive(-1)", "assert self.number > 0"]
+
+
+def test_numbers_that_look_alike_are_shown_in_full() -> None:
+    a, far = np.array([1.0, 2.0]), np.arange(100.0)
+    for ours, theirs, pair in (
+        (a, a + 1e-8 * np.arange(2), "2.0 and 2.00000001"),
+        (a[0, ...], a[0, ...] + 1e-8, "1.0 and 1.00000001"),
+        (far, np.where(far == 50, 51, far), "50.0 and 51.0"),
+    ):
+        text = difference(np.asarray(ours), np.asarray(theirs), 1e-9, 0, "the truth")
+        assert text.endswith(f"\n    in full: {pair}")
+    assert "in full" not in difference(a, a + 1, 1e-9, 0, "the truth")

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.leaks import GLOBALS
 from tests.processes import environment
+from tests.selection import rank
 from tests.titles import LONGEST, titles
 
 ROOT = Path(__file__).parents[1]
@@ -285,6 +287,26 @@ def test_a_case_is_called_by_what_goes_in_and_no_two_alike() -> None:
     for ids, message in ((["True", "b"], "a case is called 'True'"), (["b", "b"], "2 cases are")):
         with pytest.raises(ValueError, match=message):
             titles("x, y", [(1, 2), (3, 4)], ids)
+
+
+def test_causes_run_before_what_follows_from_them() -> None:
+    tests = [
+        "ops/test_elementwise.py::test_value_matches_pytorch[exp]",
+        "ops/test_new.py::test_value_matches_pytorch[new]",
+        "ops/test_reduction.py::test_derivatives_match_pytorch[sum]",
+        "ops/test_elementwise.py::test_derivatives_match_pytorch[log]",
+        "ops/test_arithmetic.py::test_derivatives_match_pytorch[pow]",
+        "ops/test_composed.py::test_derivatives_match_pytorch[gather]",
+        "ops/test_arithmetic.py::test_any_argument_alone_gets_its_gradient[mul]",
+        "nn/test_dropout.py::test_of_a_layer",
+        "identities/test_networks.py::test_of_layers",
+        "d2l/test_run.py::test_of_a_chapter",
+    ]
+    ranks = []
+    for test in tests:
+        file, name = test.split("::")
+        ranks.append(rank(SimpleNamespace(path=ROOT / "tests" / file, name=name)))
+    assert ranks == sorted(set(ranks))
 
 
 def test_other_processes_find_this_checkout_and_then_what_is_on_pythonpath(
