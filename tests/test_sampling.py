@@ -69,7 +69,15 @@ class Largest(Generator):
         return np.full(n, 1 - 2.0**-53)
 
 
-@pytest.mark.parametrize("weights", [[0.1] * 10, [1.0, 0.0], [0.3, 0.7, 0.0, 0.0], [3e-40, 1e-45]])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pytest.param([0.1] * 10, id="weights=[0.1] * 10"),
+        [1.0, 0.0],
+        [0.3, 0.7, 0.0, 0.0],
+        [3e-40, 1e-45],
+    ],
+)
 def test_the_largest_uniform_number_is_of_the_last_class_with_weight(
     weights: list[float],
 ) -> None:

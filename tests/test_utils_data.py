@@ -286,7 +286,9 @@ def test_examples_that_cannot_be_put_together_are_refused(
         list(DataLoader(batch, 2))
 
 
-@pytest.mark.parametrize("data", [(i for i in range(3)), {1, 2}, 5, None, iter([1])])
+@pytest.mark.parametrize(
+    "data", [pytest.param((i for i in range(3)), id="a generator"), {1, 2}, 5, None, iter([1])]
+)
 def test_what_has_no_length_or_no_places_is_refused_with_a_way_out(data: Any) -> None:
     with pytest.raises(TypeError, match=rf"got a {type(data).__name__}: make a list of it"):
         DataLoader(data, 2)
@@ -507,7 +509,16 @@ def test_a_random_split_covers_every_example_once(n: int, data: Any) -> None:
         assert [part.indices for part in parts] == [part.indices for part in again]
 
 
-@pytest.mark.parametrize("lengths", [[0.5, 0.5], [0.7, 0.3], [0.1] * 10, [3, 4], [1 / 3] * 3])
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [0.5, 0.5],
+        [0.7, 0.3],
+        pytest.param([0.1] * 10, id="lengths=[0.1] * 10"),
+        [3, 4],
+        [1 / 3] * 3,
+    ],
+)
 def test_the_lengths_of_a_random_split_are_pytorchs(lengths: list[float]) -> None:
     torch = pytest.importorskip("torch")
     ours = random_split(range(7), lengths)

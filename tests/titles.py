@@ -11,10 +11,9 @@ from __future__ import annotations
 import linecache
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from fractions import Fraction
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -76,37 +75,26 @@ def titles(argnames: str | Sequence[str], cases: Sequence[Any], ids: Any = None)
     alone = isinstance(argnames, str) and len(names) == 1
     say = ids if callable(ids) else None
     by_hand = [None] * len(cases) if ids is None or say else list(ids)
-    parts: list[Any] = []  # of each case: what it is called by hand, or what each argument is
-    for case, title in zip(cases, by_hand, strict=True):
+
+    def title(case: Any, words: Any, silent: Container[str]) -> Any:
         if not isinstance(case, CASE):
             case = pytest.param(case) if alone else pytest.param(*case)
-        title = title if case.id is None else case.id
-        if title is None:
-            title = {n: called(v, n, say) for n, v in zip(names, case.values, strict=True)}
-        elif alone and BARE.fullmatch(str(title)):
-            title = f"{argnames}={title}"
-        parts.append(title)
-    silent = [name for name in names if name in OUTCOMES]
-    found = [_joined(part, silent) for part in parts]
-    while silent and (
-        alike := {title for title, n in Counter(found).items() if n > 1 or not title}
-    ):
-        del silent[0]
-        found = [
-            _joined(part, silent) if title in alike else title
-            for part, title in zip(parts, found, strict=True)
-        ]
-    for title, n in Counter(found).items():
-        if n > 1 or BARE.fullmatch(str(title)):
+        words = words if case.id is None else case.id
+        if words is None:
+            pairs = zip(names, case.values, strict=True)
+            parts = [called(value, name, say) for name, value in pairs if name not in silent]
+            return "-".join(filter(None, parts))
+        return f"{argnames}={words}" if alone and BARE.fullmatch(str(words)) else words
+
+    found = [title(case, words, OUTCOMES) for case, words in zip(cases, by_hand, strict=True)]
+    for i, count in enumerate([found.count(each) for each in found]):
+        if count > 1 or not found[i]:
+            found[i] = title(cases[i], by_hand[i], ())
+    for each, n in Counter(found).items():
+        if n > 1 or BARE.fullmatch(str(each)):
             count = "a case is" if n == 1 else f"{n} cases are"
-            raise ValueError(f"{count} called {str(title)!r}: say in words which it is, with id=")
+            raise ValueError(f"{count} called {str(each)!r}: say in words which it is, with id=")
     return found
-
-
-def _joined(part: Any, silent: Sequence[str]) -> Any:
-    if not isinstance(part, dict):
-        return part
-    return "-".join(text for name, text in part.items() if text and name not in silent)
 
 
 def called(value: Any, argname: str, say: Callable[[Any], Any] | None = None) -> str:
@@ -128,37 +116,26 @@ def called(value: Any, argname: str, say: Callable[[Any], Any] | None = None) ->
 
 def _word(value: Any) -> str | None:
     """Return what a value is called where that is a word; None if it is not."""
-    if isinstance(value, str | bytes):
-        return value if isinstance(value, str) else value.decode("latin-1")
-    if isinstance(value, FunctionType) and value.__name__ == "<lambda>":
-        return _body(value) or " ".join(value.__code__.co_names) or None
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         items = [f"{k}={v if isinstance(v, str) else _written(v)}" for k, v in value.items()]
         return ", ".join(items) or "plain"
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return " ".join(value) if value and value[0].startswith("-") else None  # for a command
-    if isinstance(value, Enum):
-        return value.name
-    named = isinstance(value, ModuleType) or callable(value)
-    return getattr(value, "__name__", None) if named else None
+    name = getattr(value, "__name__", None)
+    return _body(value) if name == "<lambda>" else name
 
 
 def _written(value: Any) -> str:
-    """Return how a value is written, the same in every process: ``[2**64-1, 0]``, ``1:``."""
+    """Return how a value is written, ``[2**64-1, 0]``; its type, if it would show an address."""
     if isinstance(value, minigrad.Tensor | np.ndarray):
         return f"{value.dtype} {tuple(value.shape)}"
-    if isinstance(value, set | frozenset):
-        return repr(sorted(value, key=repr))
-    if type(value) is list and len(value) > 2 and all(item is value[0] for item in value):
-        return f"[{_written(value[0])}] * {len(value)}"
     if type(value) in (list, tuple):
         text = ", ".join(map(_written, value)) + "," * (type(value) is tuple and len(value) == 1)
         return f"[{text}]" if isinstance(value, list) else f"({text})"
-    if isinstance(value, slice):
-        ends = ["" if end is None else _written(end) for end in (value.start, value.stop)]
-        return ":".join(ends) + ("" if value.step is None else f":{_written(value.step)}")
     if type(value) in (int, float) and len(repr(value)) > 9:
-        return _near_a_power(value) or (repr(value) if type(value) is int else f"{value:.6g}")
+        return _near_a_power(value) or f"{value:.6g}"
     text = str(value) if isinstance(value, np.dtype) else repr(value)
     return type(value).__name__ if " at 0x" in text else text
 
@@ -168,7 +145,7 @@ def _near_a_power(value: float) -> str:
     for base in (0, 1, -1, 2, -2):
         rest = Fraction(value) - base
         above, below = abs(rest.numerator), rest.denominator
-        if above and not above & (above - 1) and not below & (below - 1):
+        if above.bit_count() == below.bit_count() == 1:
             power = f"{'-' if rest < 0 else ''}2**{above.bit_length() - below.bit_length()}"
             if not base:
                 return power
@@ -177,12 +154,12 @@ def _near_a_power(value: float) -> str:
     return ""
 
 
-def _body(function: FunctionType) -> str:
-    """Return what a lambda returns, as it is written; "" if it does not stand on one line."""
+def _body(function: FunctionType) -> str | None:
+    """Return what a lambda returns, as it is written; None if it does not stand on one line."""
     code = function.__code__
     places = [p for p in code.co_positions() if p[0] and p[3]]  # of its instructions, if any
     lines = {line for place in places for line in place[:2]}
     if len(lines) != 1:
-        return ""
+        return None
     text = linecache.getline(code.co_filename, lines.pop() or 0).encode()
     return text[min(p[2] or 0 for p in places) : max(p[3] or 0 for p in places)].decode()

@@ -97,7 +97,15 @@ def test_an_index_of_the_host_means_the_same_on_a_device(backend: Backend, index
     backend.assert_same(x, expected)
 
 
-@pytest.mark.parametrize("index", [[0, 3], [-4], (0, [1, 3]), ([[0], [2]], slice(None), [0])])
+@pytest.mark.parametrize(
+    "index",
+    [
+        [0, 3],
+        [-4],
+        (0, [1, 3]),
+        pytest.param(([[0], [2]], slice(None), [0]), id="index=([[0], [2]], :, [0])"),
+    ],
+)
 def test_an_index_of_the_host_is_checked_before_a_device_wraps_it(
     backend: Backend, index: Any
 ) -> None:

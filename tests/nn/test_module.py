@@ -853,7 +853,11 @@ def test_numbered_containers_have_length_order_index_and_append(make: Any) -> No
     assert len(net) == 4
 
 
-@pytest.mark.parametrize("part", [slice(1, None), slice(-2, None), slice(0, 2), slice(3, 0, -2)])
+@pytest.mark.parametrize(
+    "part",
+    [slice(1, None), slice(-2, None), slice(0, 2), slice(3, 0, -2)],
+    ids=["part=1:", "part=-2:", "part=0:2", "part=3:0:-2"],
+)
 def test_a_slice_is_a_container_of_the_same_modules_named_as_pytorch_names_them(
     part: slice,
 ) -> None:

@@ -621,7 +621,9 @@ def test_a_boundary_off_by_one_step_is_caught(
         laws.boundary(Subject(u, functional, from_uniforms=injected))
 
 
-@pytest.mark.parametrize(("kept", "word"), [(True, "kept"), (False, "dropped")])
+@pytest.mark.parametrize(
+    ("kept", "word"), [(True, "kept"), (False, "dropped")], ids=["kept", "dropped"]
+)
 def test_a_number_without_dimensions_that_has_no_chance_is_caught(
     kept: bool, word: str, apart: None
 ) -> None:
