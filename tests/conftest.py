@@ -33,6 +33,9 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
+for _helpers in ("reference", "kernels", "gpu"):
+    pytest.register_assert_rewrite(f"tests.{_helpers}")  # their asserts show what they compared
+
 import minigrad
 from minigrad.device import cuda_status
 from minigrad.testing import pytest_plugin

@@ -132,7 +132,7 @@ def test_a_test_draws_the_same_with_the_same_seed_also_alone_and_else_differentl
 
 PROPERTY = """
 from tests.failures import noting
-from tests.reference import scaled
+from tests.reference import assert_same, scaled
 
 def test_scale():
     print("scale", scaled(15))
@@ -149,6 +149,9 @@ def test_arrays():
     for size in 1, 2, 3:
         with noting(size=size):
             check(np.arange(size), np.zeros(size))
+
+def test_a_helper():
+    assert_same(np.zeros(1), np.zeros(2), 0)
 
 def test_functions():
     assert [check] == []
@@ -178,6 +181,7 @@ def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
         ": assert n < 5\nagain\n    python -m pytest ",
         "with\n    size = 2\nat\n    test_inner.py:",
         ": check(np.arange(size), np.zeros(size))\n    test_inner.py:",
+        "assert (1,) == (2,)\n",
         "assert [<function ch...>] == []\n",
         "one more item: <function check>\n",
         "ZeroDivisionError: division by zero\nat\n    test_inner.py:",
