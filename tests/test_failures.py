@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
-from tests.failures import difference, lines_of
+from minigrad import ops
+from tests.failures import WrongError, difference, entries, lines_of
+from tests.mutants import ROOT
+from tests.reference import Case, Example, assert_derivative_is_numerical
 
 
 @dataclass
@@ -37,3 +41,17 @@ def test_numbers_that_look_alike_are_shown_in_full() -> None:
         text = difference(np.asarray(ours), np.asarray(theirs), 1e-9, 0, "the truth")
         assert text.endswith(f"\n    in full: {pair}")
     assert "in full" not in difference(a, a + 1, 1e-9, 0, "the truth")
+
+
+def test_the_page_on_tests_shows_what_a_wrong_tanh_leads_to() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    op, right = ops.tanh.op, ops.tanh.op.entries["x"].formula
+    example = Example(Case(lambda m, x: m.tanh(x), st.nothing()), [np.array(1.0)], {})
+    op.enter("x", lambda g, y: g * (1 - y))
+    try:
+        with pytest.raises(WrongError) as raised:
+            assert_derivative_is_numerical(example, 1)
+    finally:
+        op.enter("x", right)
+    table = [line.replace("1 - y * y", "1 - y") for line in entries("tanh")]
+    assert "\n".join(["```", f"tanh: {raised.value}", *table, "```"]) in page
