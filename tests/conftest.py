@@ -1,8 +1,9 @@
 """How the suite runs: how many examples, from which seed, and what it says about itself.
 
-Profiles of hypothesis, chosen by ``--hypothesis-profile``: ``dev`` for a first look, ``ci`` for
-what has to pass, which is the default, and ``long`` for a night. Tests say how many examples they
-take in ``ci`` (`tests.reference.scaled`); the others take a fifth, and fifty times as many.
+Profiles of hypothesis, chosen by ``--hypothesis-profile``: ``dev`` for a first look, which is
+that of ``-m quick``; ``ci`` for what has to pass, the default; and ``long`` for a night. Tests say
+how many examples they take in ``ci`` (`tests.reference.scaled`); ``dev`` takes a fifth of them, and
+``long`` fifty times as many.
 
 No two runs are the same: what is drawn from minigrad's default generator follows from a seed that
 stands at the head of the report, and ``--seed`` repeats it. What hypothesis draws is repeated by
@@ -45,7 +46,7 @@ from tests.leaks import guarded
 
 OPTIONAL = ("torch", "safetensors", "playwright", "matplotlib", "tqdm", "build")
 
-for _name, _examples in {"quick": 20, "dev": 20, "ci": 100, "long": 5000}.items():
+for _name, _examples in {"dev": 20, "ci": 100, "long": 5000}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,
@@ -134,7 +135,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def _profile(config: pytest.Config) -> str:
     chosen = config.getoption("--hypothesis-profile")
-    return str(chosen or ("quick" if config.option.markexpr == "quick" else "ci"))
+    return str(chosen or ("dev" if config.option.markexpr == "quick" else "ci"))
 
 
 def _version(package: str, config: pytest.Config) -> str:

@@ -1,6 +1,6 @@
 """Which tests there are to choose from, in which order they run, and what is said of the others.
 
-``-m quick`` runs what is for a first look, with the profile ``quick``, and reads no other file.
+``-m quick`` runs what is for a first look, with the profile ``dev``, and reads no other file.
 ``-m "not stand_in"`` leaves out what runs on a GPU that this CPU plays. What is made of other
 things is tested after them, so that ``-x`` shows what is wrong before what follows from it: values
 of ops, their derivatives, what else holds for ops, then layers, optimisers, and all the rest.
