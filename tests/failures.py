@@ -138,7 +138,7 @@ NOISE = re.compile(
 )
 #: of an object, whole or cut
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|(?<=\.\.\.)[0-9a-fx]{4,}(?=>)")
-WIDTH, FRAMES, LIMIT = 120, 5, 60  # of a line; lines that led there; lines in all
+WIDTH, FRAMES, LIMIT = 120, 5, 30  # of a line; lines that led there; lines of the message
 
 
 def shortened(item: pytest.Item, failure: pytest.ExceptionInfo[BaseException]) -> str:

@@ -152,6 +152,9 @@ def test_arrays():
         with noting(size=size):
             check(np.arange(size), np.zeros(size))
 
+def test_a_long_message():
+    raise ValueError("\\n".join(map(str, range(100))))
+
 def test_a_helper():
     assert_same(np.zeros(1), np.zeros(2), 0)
 
@@ -183,6 +186,7 @@ def test_a_profile_scales_the_examples_and_a_failure_prints_what_repeats_it(
         ": assert n < 5\nagain\n    python -m pytest ",
         "with\n    size = 2\nat\n    test_inner.py:",
         ": check(np.arange(size), np.zeros(size))\n    test_inner.py:",
+        "\n29\n... 70 more lines, which -vv shows\nat\n",
         "assert (1,) == (2,)\n",
         "assert [<function ch...>] == []\n",
         "one more item: <function check>\n",
