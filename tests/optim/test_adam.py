@@ -51,9 +51,9 @@ def values(tensors: Any) -> list[np.ndarray]:
 @settings(max_examples=scaled(40), deadline=None)
 @given(options=SETTINGS)
 def test_fifty_steps_are_pytorchs_with_any_options(name: str, options: dict[str, Any]) -> None:
-    # with β₂ = 0 a large m is divided by a tiny |g|, and in float32 rounding decides
+    # with β₂ = 0 a large m is divided by a tiny |g|: digits are lost, and in float32 all of them
     rough = options.get("betas", (0.9, 0.999))[1] == 0
-    for dtype, rtol in [("float64", 1e-10), ("float32", 1e-3)][: 1 if rough else 2]:
+    for dtype, rtol in [("float64", 1e-7)] if rough else [("float64", 1e-10), ("float32", 1e-3)]:
         ours, optimizer = trained(minigrad, name, dtype, options)
         theirs, reference = trained(pytorch().module, name, dtype, options)
         for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
