@@ -509,6 +509,7 @@ def test_a_random_split_covers_every_example_once(n: int, data: Any) -> None:
         assert [part.indices for part in parts] == [part.indices for part in again]
 
 
+@pytest.mark.filterwarnings("ignore:Length of split at index")
 @pytest.mark.parametrize(
     "lengths",
     [

@@ -192,6 +192,7 @@ def test_a_layer_that_does_not_fit_is_refused_with_shapes(
             linear(*arguments)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_products_of_halves_are_added_in_float32(dtype: str) -> None:
     """Added in halves, ones would stop at 2048."""
