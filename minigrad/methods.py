@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.inplace import write
-from minigrad.misfits import fitted
+from minigrad.misfits import fitted, plain
 
 
 def reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -46,12 +46,19 @@ def scaled(tensor: Any, other: Any, alpha: Any) -> Any:
     Raises:
         RuntimeError: alpha is no integer that fits, where the tensor is of integers.
     """
+    alpha, other = (plain(n) if isinstance(n, np.generic) else n for n in (alpha, other))
     if tensor.dtype.kind != "f" and isinstance(alpha, float):
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number, got "
             f"{alpha} for {tensor.dtype}"
         )
-    return other if alpha == 1 else fitted(alpha, tensor.dtype) * other
+    if alpha == 1:
+        return other
+    alpha = fitted(alpha, tensor.dtype)
+    whole = hasattr(other, "dtype") and other.dtype.kind != "f"
+    if whole and np.can_cast(other.dtype, tensor.dtype, "same_kind"):
+        other = other.astype(tensor.dtype)  # in its own, the product might not fit
+    return alpha * other
 
 
 def ints(shape: tuple[Any, ...]) -> Sequence[int]:
