@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 
 import minigrad
 
+ROOT = Path(__file__).parents[1]
 LONGEST = 120  # characters, with the file and the function
 OUTCOMES = {"error", "expected", "kept", "launches", "message", "places", "remark", "reported"}
 OUTCOMES |= {"said", "shares", "shown", "status", "text", "word", "words"}
@@ -33,10 +35,18 @@ CASE = type(pytest.param())
 def pytest_make_collect_report() -> Iterator[None]:
     """Refuse tests whose names do not read well."""
     report = yield
-    names = [node.nodeid for node in report.result or () if isinstance(node, pytest.Item)]
+    names = [name_of(node) for node in report.result or () if isinstance(node, pytest.Item)]
     if refused := [f"{name}\n    {reason}" for name in names if (reason := fault(name))]:
         report.outcome, report.longrepr = "failed", "\n".join(refused)
     return report
+
+
+def name_of(item: pytest.Item) -> str:
+    """Return a test's name as it is where pytest is run in this folder, wherever that is."""
+    if not item.path.is_relative_to(ROOT):
+        return item.nodeid
+    _, *rest = item.nodeid.split("::")
+    return "::".join([item.path.relative_to(ROOT).as_posix(), *rest])
 
 
 def fault(name: str) -> str:
