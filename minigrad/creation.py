@@ -83,7 +83,7 @@ def full(
     fill_value: Any,
     *,
     dtype: Any = None,
-    device: device | str = "cpu",
+    device: device | str | None = "cpu",
     requires_grad: bool = False,
 ) -> Tensor:
     """Return a tensor of one repeated number.
@@ -125,7 +125,7 @@ def empty(*sizes: Any, size: Any = None, dtype: Any = None, **kwargs: Any) -> Te
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return a tensor of one repeated number in the shape, dtype and device of ``input``."""
     input = as_tensor(input)
-    kwargs.setdefault("device", input.device)
+    kwargs["device"] = kwargs.get("device") or input.device
     return full(input.shape, fill_value, dtype=dtype or input.dtype, **kwargs)
 
 
