@@ -55,6 +55,8 @@ def scaled(tensor: Any, other: Any, alpha: Any) -> Any:
     if alpha == 1:
         return other
     alpha = fitted(alpha, tensor.dtype)
+    if isinstance(other, list | tuple):
+        other = np.array(other)  # a list times 3 is three lists
     whole = hasattr(other, "dtype") and other.dtype.kind != "f"
     if whole and np.can_cast(other.dtype, tensor.dtype, "same_kind"):
         other = other.astype(tensor.dtype)  # in its own, the product might not fit

@@ -192,7 +192,9 @@ def test_what_is_added_is_scaled_in_the_dtype_it_is_added_in(case: tuple[str, st
     assert add(mg) == add(torch)
 
 
-def test_a_number_of_numpy_is_scaled_as_one_of_python() -> None:
+def test_a_number_of_numpy_or_a_list_is_scaled_as_what_it_stands_for() -> None:
+    assert mg.zeros(3).add_([1], alpha=3).tolist() == [3, 3, 3]
+    assert mg.zeros(2).sub_((1, 2), alpha=0.5).tolist() == [-0.5, -1]
     assert mg.zeros(1).add_(np.uint8(200), alpha=3).tolist() == [600]
     with pytest.raises(RuntimeError, match="alpha must not be a floating point number"):
         mg.tensor([1]).add_(1, alpha=np.float32(2))
