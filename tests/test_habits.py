@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -304,6 +305,17 @@ def test_a_case_is_called_by_what_goes_in_and_no_two_alike() -> None:
     for ids, message in ((["True", "b"], "a case is called 'True'"), (["b", "b"], "2 cases are")):
         with pytest.raises(ValueError, match=message):
             titles("x, y", [(1, 2), (3, 4)], ids)
+    endless = (f"case {letter}" for letter in itertools.cycle("ab"))
+    assert titles("x", [1, 2], endless) == ["case a", "case b"]
+
+
+def test_cases_without_ids_or_values_of_their_own_are_refused() -> None:
+    for ids in (["a"], ["a", "b", "c"], iter(["a"])):
+        with pytest.raises(ValueError, match=r"2 cases have [13] ids"):
+            titles("x", [1, 2], ids)
+    for cases in ([(1, 2), (3,)], [(1, 2, 3)]):
+        with pytest.raises(ValueError, match=r"a case has [13] values for 2 arguments"):
+            titles("x, y", cases)
 
 
 def test_other_processes_find_this_checkout_and_then_what_is_on_pythonpath(
