@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.inplace import write
-from minigrad.misfits import fitted, plain
+from minigrad.misfits import fitted
 
 
 def reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -46,7 +46,7 @@ def scaled(tensor: Any, other: Any, alpha: Any) -> Any:
     Raises:
         RuntimeError: alpha is no integer that fits, where the tensor is of integers.
     """
-    alpha, other = (plain(n) if isinstance(n, np.generic) else n for n in (alpha, other))
+    alpha = alpha.item() if isinstance(alpha, np.generic) else alpha
     if tensor.dtype.kind != "f" and isinstance(alpha, float):
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number, got "
@@ -55,7 +55,9 @@ def scaled(tensor: Any, other: Any, alpha: Any) -> Any:
     if alpha == 1:
         return other
     alpha = fitted(alpha, tensor.dtype)
-    if isinstance(other, list | tuple):
+    if isinstance(other, np.generic):
+        other = other.item()
+    elif isinstance(other, list | tuple):
         other = np.array(other)  # a list times 3 is three lists
     whole = hasattr(other, "dtype") and other.dtype.kind != "f"
     if whole and np.can_cast(other.dtype, tensor.dtype, "same_kind"):
