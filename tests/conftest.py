@@ -69,9 +69,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.has_plugin("minigrad"):  # it has, where minigrad is installed
         config.pluginmanager.register(pytest_plugin, "minigrad")
-    for plugin in (selection, titles):
-        if not config.pluginmanager.is_registered(plugin):
-            config.pluginmanager.register(plugin)
+    if not config.pluginmanager.is_registered(selection):
+        config.pluginmanager.register(selection)
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile(_profile(config))
     if config.option.seed is None:
@@ -81,6 +80,11 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.modules[name] = None  # type: ignore[assignment]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell's script
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# as hooks of this file they are for what lies beside it, and not for others' tests in the same run
+pytest_make_collect_report = titles.pytest_make_collect_report
+pytest_generate_tests = titles.pytest_generate_tests
 
 
 def pytest_collection_finish() -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.leaks import GLOBALS
 from tests.processes import environment
-from tests.titles import LONGEST, titles
+from tests.titles import LONGEST, name_of, titles
 
 ROOT = Path(__file__).parents[1]
 PREAMBLE = """
@@ -266,6 +269,23 @@ def test_what_has_an_unreadable_name_is_not_collected_and_the_reason_is_said(
     assert "TestAlike::test_alike: 2 cases are called 'x=1': say in words which it is" in out
 
 
+def test_what_the_tests_of_others_are_called_is_their_affair(tmp_path: Path) -> None:
+    (tmp_path / "test_inner.py").write_text(PREAMBLE + UNREADABLE)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-pno:cacheprovider", "-q", "--collect-only",
+         "tests/test_device.py", str(tmp_path)],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert run.returncode == pytest.ExitCode.OK, run.stdout
+    assert "TestAlike::test_alike[1_0]" in run.stdout
+
+
+@pytest.mark.parametrize("above", ["", "work/minigrad/"], ids=["here", "in a folder above"])
+def test_a_name_is_as_long_wherever_pytest_is_run(above: str) -> None:
+    item: Any = SimpleNamespace(path=Path(__file__), nodeid=f"{above}tests/test_habits.py::A::t[:]")
+    assert name_of(item) == "tests/test_habits.py::A::t[:]"
+
+
 def test_a_case_is_called_by_what_goes_in_and_no_two_alike() -> None:
     for argnames, cases, expected in (
         ("x", [1, None, "", "word"], ["x=1", "x=None", "x=", "word"]),
@@ -285,6 +305,17 @@ def test_a_case_is_called_by_what_goes_in_and_no_two_alike() -> None:
     for ids, message in ((["True", "b"], "a case is called 'True'"), (["b", "b"], "2 cases are")):
         with pytest.raises(ValueError, match=message):
             titles("x, y", [(1, 2), (3, 4)], ids)
+    endless = (f"case {letter}" for letter in itertools.cycle("ab"))
+    assert titles("x", [1, 2], endless) == ["case a", "case b"]
+
+
+def test_cases_without_ids_or_values_of_their_own_are_refused() -> None:
+    for ids in (["a"], ["a", "b", "c"], iter(["a"])):
+        with pytest.raises(ValueError, match=r"2 cases have [13] ids"):
+            titles("x", [1, 2], ids)
+    for cases in ([(1, 2), (3,)], [(1, 2, 3)]):
+        with pytest.raises(ValueError, match=r"a case has [13] values for 2 arguments"):
+            titles("x, y", cases)
 
 
 def test_other_processes_find_this_checkout_and_then_what_is_on_pythonpath(

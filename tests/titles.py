@@ -8,12 +8,14 @@ numbered and nothing is cut off: what does not read well is not collected, and t
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -22,6 +24,7 @@ import pytest
 
 import minigrad
 
+ROOT = Path(__file__).parents[1]
 LONGEST = 120  # characters, with the file and the function
 OUTCOMES = {"error", "expected", "kept", "launches", "message", "places", "remark", "reported"}
 OUTCOMES |= {"said", "shares", "shown", "status", "text", "word", "words"}
@@ -33,10 +36,18 @@ CASE = type(pytest.param())
 def pytest_make_collect_report() -> Iterator[None]:
     """Refuse tests whose names do not read well."""
     report = yield
-    names = [node.nodeid for node in report.result or () if isinstance(node, pytest.Item)]
+    names = [name_of(node) for node in report.result or () if isinstance(node, pytest.Item)]
     if refused := [f"{name}\n    {reason}" for name in names if (reason := fault(name))]:
         report.outcome, report.longrepr = "failed", "\n".join(refused)
     return report
+
+
+def name_of(item: pytest.Item) -> str:
+    """Return a test's name as it is where pytest is run in this folder, wherever that is."""
+    if not item.path.is_relative_to(ROOT):
+        return item.nodeid
+    _, *rest = item.nodeid.split("::")
+    return "::".join([item.path.relative_to(ROOT).as_posix(), *rest])
 
 
 def fault(name: str) -> str:
@@ -70,16 +81,23 @@ def titles(argnames: str | Sequence[str], cases: Sequence[Any], ids: Any = None)
     """Return what cases are called; arguments and results are as in pytest's ``parametrize``.
 
     Raises:
-        ValueError: two cases are called alike, or one by a number or a flag without its name.
+        ValueError: two cases are called alike, or one by a number or a flag without its name; there
+            are more or fewer ids than cases, or values than arguments.
     """
     names = re.findall(r"\w+", argnames) if isinstance(argnames, str) else argnames
     alone = isinstance(argnames, str) and len(names) == 1
     say = ids if callable(ids) else None
-    by_hand = [None] * len(cases) if ids is None or say else list(ids)
+    by_hand = [None] * len(cases) if ids is None or say else ids
+    if not hasattr(by_hand, "__len__"):
+        by_hand = list(itertools.islice(by_hand, len(cases)))  # there may be no end of them
+    if len(by_hand) != len(cases):
+        raise ValueError(f"{len(cases)} cases have {len(by_hand)} ids")
     parts: list[Any] = []  # of each case: what it is called by hand, or what each argument is
     for case, title in zip(cases, by_hand, strict=True):
         if not isinstance(case, CASE):
             case = pytest.param(case) if alone else pytest.param(*case)
+        if len(case.values) != len(names):
+            raise ValueError(f"a case has {len(case.values)} values for {len(names)} arguments")
         title = title if case.id is None else case.id
         if title is None:
             title = {n: called(v, n, say) for n, v in zip(names, case.values, strict=True)}
