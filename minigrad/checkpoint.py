@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -195,9 +196,10 @@ class Checkpoint:
         for name in own | saved["kinds"]:
             then, now = saved["kinds"].get(name, "none"), own.get(name, "none")
             if not _fits(then, now):
+                was, has = _first_misfit(then, now)
                 raise ValueError(
                     f"cannot go on with {self.path}, which is of another training: as {name} it "
-                    f"has\n    {_unlike(then, now)}\nand this one has\n    {_unlike(now, then)}"
+                    f"has\n    {was}\nand this one has\n    {has}"
                 )
         before, lazy = _copied(_states(self.parts)), _uninitialized(self.parts["net"])
         try:
@@ -327,11 +329,10 @@ def _uninitialized(net: Any) -> dict[Parameter, Tensor]:
     return {p: p.data for p in every if isinstance(p, UninitializedParameter)}
 
 
-def _unlike(text: str, other: str) -> str:
-    """Return the first line of a text that another does not have at its place."""
-    lines, others = text.split("\n"), other.split("\n")
-    differ = [line for line, there in zip(lines, others, strict=False) if line != there]
-    return (differ or lines[len(others) :] or ["nothing more"])[0].strip()
+def _first_misfit(then: str, now: str) -> tuple[str, str]:
+    """Return the first line of what parts were, and of what they are, that do not fit."""
+    lines = zip_longest(then.split("\n"), now.split("\n"), fillvalue="nothing more")
+    return next((a.strip(), b.strip()) for a, b in lines if not _fits(a, b))
 
 
 def _device(parts: Mapping[str, Any]) -> str:

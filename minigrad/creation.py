@@ -11,7 +11,7 @@ import numpy as np
 from minigrad import device as places
 from minigrad.device import device, is_array, native, on_device_of, share
 from minigrad.graph import wrap
-from minigrad.misfits import fitted
+from minigrad.misfits import fitted, plain
 from minigrad.tensor import Tensor, tensor
 
 __all__ = [
@@ -83,7 +83,7 @@ def full(
     fill_value: Any,
     *,
     dtype: Any = None,
-    device: device | str = "cpu",
+    device: device | str | None = "cpu",
     requires_grad: bool = False,
 ) -> Tensor:
     """Return a tensor of one repeated number.
@@ -99,7 +99,7 @@ def full(
         RuntimeError: the number does not fit into an integer dtype.
     """
     dtype = tensor(fill_value).dtype if dtype is None else native(dtype)
-    fill_value = fitted(fill_value, dtype)
+    fill_value = fitted(plain(fill_value), dtype)
     data = places.empty(size, dtype, device)
     with on_device_of(data):
         data[...] = fill_value
@@ -125,7 +125,7 @@ def empty(*sizes: Any, size: Any = None, dtype: Any = None, **kwargs: Any) -> Te
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **kwargs: Any) -> Tensor:
     """Return a tensor of one repeated number in the shape, dtype and device of ``input``."""
     input = as_tensor(input)
-    kwargs.setdefault("device", input.device)
+    kwargs["device"] = kwargs.get("device") or input.device
     return full(input.shape, fill_value, dtype=dtype or input.dtype, **kwargs)
 
 
@@ -155,6 +155,7 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, **kwargs: Any) -> Ten
             number does not fit into int64.
     """
     start, end = (0, start) if end is None else (start, end)
+    start, end, step = map(plain, (start, end, step))
     if not math.isfinite(end - start):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     whole = kwargs.get("dtype") is not None and native(kwargs["dtype"]).kind in "iu"
@@ -180,7 +181,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, **kwarg
         RuntimeError: an end does not fit into an integer dtype.
     """
     dtype = native(dtype or np.float32)
-    start, end = fitted(start, dtype), fitted(end, dtype)
+    start, end = fitted(plain(start), dtype), fitted(plain(end), dtype)
     return tensor(np.linspace(start, end, steps), dtype=dtype, **kwargs)
 
 

@@ -147,13 +147,13 @@ def _refuse_in_graph(what: str, instead: str) -> None:
         )
 
 
-def move(array: Any, to: device | str) -> Any:
-    """Return the array on another device: itself if it is there already, else a copy.
+def move(array: Any, to: device | str | None) -> Any:
+    """Return the array on another device, None for the CPU: itself if it is there, else a copy.
 
     Raises:
         RuntimeError: the device is a GPU that cannot be used; the message has the reason.
     """
-    to = device(to) if isinstance(to, str) else to
+    to = device(to) if isinstance(to, str) else to or CPU
     if to.type == "cpu":
         return fetch(array)
     cupy = library(to)
@@ -171,13 +171,13 @@ def native(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.dtype(dtype).type)
 
 
-def empty(size: Any, dtype: Any, to: device | str) -> Any:
-    """Return a new array on a device; its elements are whatever was in its memory.
+def empty(size: Any, dtype: Any, to: device | str | None) -> Any:
+    """Return a new array on a device, None for the CPU; its elements are whatever was there.
 
     Raises:
         RuntimeError: the device is a GPU that cannot be used; the message has the reason.
     """
-    to = device(to) if isinstance(to, str) else to
+    to = device(to) if isinstance(to, str) else to or CPU
     if to.type == "cpu":
         return np.empty(size, dtype)
     cupy = library(to)

@@ -46,12 +46,23 @@ def scaled(tensor: Any, other: Any, alpha: Any) -> Any:
     Raises:
         RuntimeError: alpha is no integer that fits, where the tensor is of integers.
     """
+    alpha = alpha.item() if isinstance(alpha, np.generic) else alpha
     if tensor.dtype.kind != "f" and isinstance(alpha, float):
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number, got "
             f"{alpha} for {tensor.dtype}"
         )
-    return other if alpha == 1 else fitted(alpha, tensor.dtype) * other
+    if alpha == 1:
+        return other
+    alpha = fitted(alpha, tensor.dtype)
+    if isinstance(other, np.generic):
+        other = other.item()
+    elif isinstance(other, list | tuple):
+        other = np.array(other)  # a list times 3 is three lists
+    whole = hasattr(other, "dtype") and other.dtype.kind != "f"
+    if whole and np.can_cast(other.dtype, tensor.dtype, "same_kind"):
+        other = other.astype(tensor.dtype)  # in its own, the product might not fit
+    return alpha * other
 
 
 def ints(shape: tuple[Any, ...]) -> Sequence[int]:

@@ -69,18 +69,26 @@ def wrapped(op: str, args: Sequence[Any], values: Sequence[Any]) -> list[Any] | 
     dtypes = [v.dtype for v in values if hasattr(v, "dtype") and v.dtype.kind in "iu"]
     if op not in _MODULAR or len(dtypes) != 1:
         return None
-    fits = [_modulo(a, dtypes[0]) if type(a) is int and a in _WORDS else a for a in args]
-    changed = any(type(a) is int and a != fit for a, fit in zip(args, fits, strict=True))
+    pairs = list(zip(args, values, strict=True))  # NumPy's numbers are Python's among the values
+    fits = [_modulo(v, dtypes[0]) if type(v) is int and v in _WORDS else a for a, v in pairs]
+    changed = any(type(v) is int and v != fit for v, fit in zip(values, fits, strict=True))
     return fits if changed else None
 
 
+def plain(number: Any) -> Any:
+    """Return NumPy's number, or one in a tensor without dimensions, as Python's; else the same."""
+    return number.item() if getattr(number, "ndim", None) == 0 else number
+
+
 def fitted(number: Any, dtype: np.dtype[Any]) -> Any:
-    """Return what an integer dtype makes of a Python number; anything else as it is.
+    """Return what an integer dtype makes of a number, Python's or NumPy's; anything else as it is.
 
     Raises:
         RuntimeError: the number does not fit (`check_range`).
         OverflowError: nor does it fit into 64 bits.
     """
+    if dtype.kind in "iu" and isinstance(number, np.generic):
+        number = number.item()
     if dtype.kind not in "iu" or not isinstance(number, int | float):
         return number
     if isinstance(number, int) and number not in _WORDS:

@@ -34,6 +34,7 @@ from minigrad.device import (
 )
 from minigrad.fused import launch
 from minigrad.graph import TensorBase, wrap
+from minigrad.misfits import plain
 from minigrad.parts import here, place
 from minigrad.philox import WORD, philox
 
@@ -259,12 +260,12 @@ def fork_rng() -> Iterator[None]:
 
 
 def floating(function: str, dtype: Any) -> np.dtype[Any]:
-    """Return a dtype that a function can draw in.
+    """Return a dtype that a function can draw in: float32 for None.
 
     Raises:
         NotImplementedError: it is not a floating-point one: numbers from [0, 1) would all be 0.
     """
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(np.float32 if dtype is None else dtype)
     if dtype.kind != "f":
         raise NotImplementedError(
             f"{function} draws floating-point numbers, and none of {dtype}: give another dtype, "
@@ -296,7 +297,7 @@ def rand(
     size: Any = None,
     generator: Generator | None = None,
     dtype: Any = np.float32,
-    device: device | str = CPU,
+    device: device | str | None = CPU,
     requires_grad: bool = False,
 ) -> Any:
     """Return numbers uniform on [0, 1): multiples of 2⁻²⁴ in float32, of 2⁻⁵³ in float64.
@@ -328,7 +329,7 @@ def randn(
     size: Any = None,
     generator: Generator | None = None,
     dtype: Any = np.float32,
-    device: device | str = CPU,
+    device: device | str | None = CPU,
     requires_grad: bool = False,
 ) -> Any:
     """Return numbers from the standard normal distribution; arguments as for `rand`."""
@@ -345,7 +346,7 @@ def randint(
     *,
     generator: Generator | None = None,
     dtype: Any = np.int64,
-    device: device | str = CPU,
+    device: device | str | None = CPU,
 ) -> Any:
     """Return numbers uniform on low, ..., high - 1: ``randint([low,] high, size)``.
 
@@ -368,9 +369,10 @@ def randint(
         low, high = 0, low
     if size is None:
         raise TypeError("randint needs a size: randint(high, size) or randint(low, high, size)")
+    low, high = plain(low), plain(high)
     if not 0 < high - low <= 2**53:
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
-    dtype = native(dtype)
+    dtype = native(np.int64 if dtype is None else dtype)
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= low < high <= np.iinfo(dtype).max + 1:
         raise RuntimeError(f"from or to - 1 is out of bounds for {dtype}: {low} to {high - 1}")
     shape = _shape((size,))
@@ -379,7 +381,9 @@ def randint(
     return wrap(move(values.astype(dtype, copy=False), device))
 
 
-def randperm(n: int, *, generator: Generator | None = None, device: device | str = CPU) -> Any:
+def randperm(
+    n: int, *, generator: Generator | None = None, device: device | str | None = CPU
+) -> Any:
     """Return 0, ..., n - 1 in random order (int64): the ranks of n random words."""
     words = generator_for("randperm", generator).words(n)
     return wrap(move(np.argsort(words, kind="stable").astype(np.int64, copy=False), device))

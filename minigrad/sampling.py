@@ -15,7 +15,8 @@ __all__ = ["multinomial", "normal", "rand_like", "randn_like"]
 
 
 def _like(draw: Any, input: Any, options: dict[str, Any]) -> Any:
-    return draw(*input.shape, **{"dtype": input.dtype, "device": input.device, **options})
+    given = {name: option for name, option in options.items() if option is not None}
+    return draw(*input.shape, **{"dtype": input.dtype, "device": input.device, **given})
 
 
 def rand_like(input: Any, **options: Any) -> Any:
@@ -66,7 +67,8 @@ def normal(
         )
     if given:
         size = np.broadcast_shapes(*(a.shape for a in given))
-        dtype, device = floating("normal", given[0].dtype), device_of(given[0])
+        dtype, device = given[0].dtype, device_of(given[0])
+    dtype = floating("normal", dtype)
     mean, std = (fetch(v.array) if isinstance(v, TensorBase) else v for v in (mean, std))
     if not np.all(np.asarray(std) >= 0):
         raise RuntimeError(f"normal expects all elements of std >= 0.0, but found {np.min(std)}")

@@ -89,6 +89,10 @@ EQUIVALENT = {
         "_where_on: 8 * y.itemsize - 1 → 8 * y.itemsize",
         "_where_on: 8 * y.itemsize - 1 → 9 * y.itemsize - 1",
     ),
+    "distances may be taken from any finite number": (
+        "_deviations: np.where(np.isfinite(first), first, 0) → np.where(np.isfinite(first), "
+        "first, 1)",
+    ),
     "the name of a dtype stands for it": (
         "_where_on: np.dtype(f'i{y.itemsize}') → f'i{y.itemsize}'",
     ),

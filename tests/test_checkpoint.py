@@ -951,6 +951,12 @@ def test_lazy_layers_that_do_not_fit_the_file_are_refused_and_stay_lazy(tmp_path
     other = LazyTraining(hidden=9)
     with pytest.raises(ValueError, match=r"out_features=8.*\s+and this one has\s+.*features=9"):
         other.fit(2, checkpoint=tmp_path / "run", resume=True)
+    other.net[3] = nn.LazyLinear(4)
+    other.net[0] = nn.LazyLinear(8)
+    with pytest.raises(
+        ValueError, match=r"3\): Linear.*_features=3,.*\s+and .*\s+\(3\): Lazy.*s=4,"
+    ):
+        other.fit(2, checkpoint=tmp_path / "run", resume=True)
     groups = LazyTraining()
     weights = [{"params": [p]} for p in groups.net.parameters()]
     groups.optimizer = optim.SGD(weights, lr=0.3, momentum=0.9)

@@ -358,3 +358,37 @@ def test_an_unknown_device_is_refused():
     ):
         with pytest.raises(ValueError, match=r"unknown device .* expected 'cpu', 'cuda'"):
             make()
+
+
+NONES = {
+    **{f: lambda m, f=f, **o: getattr(m, f)(2, **o) for f in ("zeros", "ones", "rand", "randn")},
+    **{f: lambda m, f=f, **o: getattr(m, f)(3, **o) for f in ("arange", "eye", "empty")},
+    "full": lambda m, **o: m.full((2,), 3, **o),
+    "linspace": lambda m, **o: m.linspace(0, 1, 2, **o),
+    "randint": lambda m, **o: m.randint(3, (2,), **o),
+    "normal": lambda m, **o: m.normal(0.0, 1.0, (2,), **o),
+    "zeros_like": lambda m, **o: m.zeros_like(m.ones(2, dtype=m.float16), **o),
+    "full_like": lambda m, **o: m.full_like(m.ones(2, dtype=m.float16), 3, **o),
+    "rand_like": lambda m, **o: m.rand_like(m.ones(2, dtype=m.float16), **o),
+    "randn_like": lambda m, **o: m.randn_like(m.ones(2, dtype=m.float16), **o),
+}
+
+
+@pytest.mark.parametrize("name", NONES)
+@mg.fork_rng()
+def test_none_stands_for_the_usual_dtype_and_device(name):
+    torch = pytest.importorskip("torch")
+    with torch.random.fork_rng():
+        expected = NONES[name](torch, dtype=None, device=None)
+    made = NONES[name](mg, dtype=None, device=None)
+    assert f"torch.{made.dtype}" == str(expected.dtype)
+    assert str(made.device) == str(expected.device)
+    assert made.dtype == NONES[name](mg).dtype
+
+
+@mg.fork_rng()
+def test_integers_are_drawn_between_numbers_of_any_kind():
+    for kind in (int, np.int64, np.uint8, mg.tensor):
+        assert mg.randint(-2, kind(1), (3,)).dtype == mg.int64
+        with pytest.raises(ValueError, match="needs low < high"):
+            mg.randint(kind(5), 4, (2,))

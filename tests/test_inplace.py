@@ -89,6 +89,27 @@ def test_a_change_in_place_keeps_tensor_and_memory_and_counts_one_version(change
     assert (w.array == W).all()
 
 
+@pytest.mark.parametrize("symbol", ["+", "-", "*", "//", "%", "**", "&", "|", "^"])
+def test_an_operator_that_assigns_changes_the_tensor_that_all_see(symbol):
+    torch = pytest.importorskip("torch")
+    for numbers in ([6, 3, 5], 3, 300):
+        seen = []
+        for m in (mg, torch):
+            x = m.tensor([5, 2, 7], dtype=m.int16)
+            w = m.tensor(numbers, dtype=m.int16) if isinstance(numbers, list) else numbers
+            assert augmented(symbol)(x, w) is x
+            seen.append(x.tolist())
+        assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("symbol", ["&", "|", "^"])
+def test_a_mask_stays_a_mask(symbol):
+    mask = mg.tensor([True, False])
+    assert augmented(symbol)(mask, mg.tensor([True, True])).dtype == np.bool_
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type bool"):
+        augmented(symbol)(mask, 2)
+
+
 @changes
 def test_a_recorded_change_has_pytorchs_value_and_gradients(change):
     torch = pytest.importorskip("torch")

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import minigrad as mg
@@ -111,6 +112,15 @@ def test_an_operator_wraps_a_number_as_pytorch_does(name: str, dtype: str) -> No
         assert ours == theirs, number
 
 
+@pytest.mark.parametrize("number", [np.int64(300), np.int64(-1), np.uint8(200), np.int8(-3)])
+def test_a_number_of_numpy_is_stored_wrapped_or_refused_as_one_of_python(number: Any) -> None:
+    for name, call in (STORED | OPERATORS).items():
+        if name != "tensor":  # which is given an array then: it is cast
+            for dtype in DTYPES:
+                ours = outcome(mg, call, dtype, number)
+                assert ours == outcome(mg, call, dtype, number.item()), (name, dtype)
+
+
 def test_a_refusal_names_the_number_the_limits_and_the_way_out() -> None:
     x = mg.tensor([1, 2], dtype=mg.uint8)
     with pytest.raises(RuntimeError) as error:
@@ -159,6 +169,37 @@ def test_alpha_is_an_integer_that_fits_where_the_tensor_is_of_integers() -> None
     assert mg.tensor([1.0]).sub_(1, alpha=0.5).tolist() == [0.5]
 
 
+SCALED = {  # what is added to, what is added, how often
+    "negative bytes": ("int64", "uint8", -1),
+    "many bytes": ("int32", "uint8", 1000),
+    "bytes to floats": ("float32", "uint8", 300),
+    "a part of integers": ("float64", "int64", 0.1),
+    "booleans": ("float32", "bool", 300),
+    "floats": ("float32", "float32", 0.1),
+    "a number of NumPy": ("uint8", "uint8", np.int64(-1)),
+}
+
+
+@pytest.mark.parametrize("case", SCALED.values(), ids=list(SCALED))
+def test_what_is_added_is_scaled_in_the_dtype_it_is_added_in(case: tuple[str, str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    to, dtype, alpha = case
+
+    def add(m: Any) -> Any:
+        x, other = m.tensor([1, 2], dtype=getattr(m, to)), m.tensor([1, 3], dtype=getattr(m, dtype))
+        return x.add_(other, alpha=alpha).tolist()
+
+    assert add(mg) == add(torch)
+
+
+def test_a_number_of_numpy_or_a_list_is_scaled_as_what_it_stands_for() -> None:
+    assert mg.zeros(3).add_([1], alpha=3).tolist() == [3, 3, 3]
+    assert mg.zeros(2).sub_((1, 2), alpha=0.5).tolist() == [-0.5, -1]
+    assert mg.zeros(1).add_(np.uint8(200), alpha=3).tolist() == [600]
+    with pytest.raises(RuntimeError, match="alpha must not be a floating point number"):
+        mg.tensor([1]).add_(1, alpha=np.float32(2))
+
+
 def test_comparisons_compare_the_numbers_themselves() -> None:
     x = mg.tensor([1, 200], dtype=mg.uint8)
     assert (x > -1).tolist() == [True, True]
@@ -193,6 +234,18 @@ def test_a_range_of_integers_is_that_of_pytorch(ends: Any) -> None:
     assert ours == outcome(torch, count, "int64", ends)
     bytes_ = outcome(mg, count, "uint8", ends)
     assert bytes_ == (("uint8", [n % 256 for n in ours[1]]) if ours[0] == "int64" else ours)
+
+
+def test_a_range_is_given_by_numbers_of_any_kind() -> None:
+    for kind in (int, np.int64, np.int8, mg.tensor):
+        assert mg.arange(kind(5), 3, kind(-1)).tolist() == [5, 4]
+        with pytest.raises(RuntimeError, match="inconsistent with step sign"):
+            mg.arange(kind(5), 3)
+    assert mg.arange(-1, np.uint8(2)).tolist() == [-1, 0, 1]
+    assert mg.arange(0, mg.tensor(2.5), dtype=mg.int64).tolist() == [0, 1]
+    for dtype in (mg.uint8, mg.int32):
+        with pytest.raises(RuntimeError, match="without overflow"):
+            mg.linspace(0, np.int64(2**40), 2, dtype=dtype)
 
 
 @pytest.mark.parametrize("ends", [(0, 256), (0, 257), (-1, 5), (255, 256), (256, 257)], ids=str)

@@ -264,10 +264,10 @@ def test_two_threads_forget_at_once_a_thread_that_left_nothing() -> None:
 
 
 class Last(list[Any]):
-    """Words to use again, of which two threads take one at the same time."""
+    """One word to use again, which two threads take at the same time."""
 
-    def __init__(self, words: list[Any]) -> None:
-        super().__init__(words[-1:])
+    def __init__(self, word: Any) -> None:
+        super().__init__([word])
         self.barrier = threading.Barrier(2, timeout=30)
 
     def pop(self) -> Any:  # type: ignore[override]
@@ -279,7 +279,7 @@ def test_two_threads_that_want_the_last_word_have_one_each(monkeypatch: Any) -> 
     rows()[on_device([0])]
     on_device([1.0]).tolist()  # the word is read, and kept for the next
     number = rows().array.data.device_id
-    monkeypatch.setitem(_unset, number, Last(_unset[number]))
+    monkeypatch.setitem(_unset, number, Last(_unset[number].pop()))  # it will be set for good
 
     def work(wrong: int) -> Any:
         rows()[on_device([wrong])]

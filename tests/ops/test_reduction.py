@@ -515,6 +515,19 @@ def test_the_spread_of_one_element_is_nan_and_so_is_its_gradient(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize("values", [[INF, 1, 2], [1, INF, 2], [-INF, 1, 2], [np.nan, 1, 2]])
+def test_where_what_is_not_finite_stands_makes_no_difference(name: str, values: Any) -> None:
+    found = []
+    for framework in (MINIGRAD, pytorch()):
+        x = framework.leaf(np.array(values))
+        with np.errstate(all="ignore"):
+            y = getattr(framework.module, name)(x)
+            found.append([to_array(t) for t in (y, *framework.grad(y, [x]))])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
 @pytest.mark.parametrize("correction", [2, 2.5, 7])
 @pytest.mark.filterwarnings("error", "ignore:.*egrees of freedom")
 def test_without_degrees_of_freedom_a_spread_has_no_gradient(name: str, correction: float) -> None:
