@@ -555,18 +555,20 @@ def test_a_handler_of_ones_own_is_called_once_the_file_is_written(
 @mg.fork_rng()
 def test_signals_are_held_back_again_after_a_handler_that_returns(tmp_path: Path) -> None:
     path, seen = tmp_path / "run", []
-    before = signal.signal(
-        signal.SIGTERM,
-        lambda number, frame: seen.append(mg.load(path)["parts"]["running"]["batches"]),
-    )
+
+    def handler(number: int, frame: Any) -> None:
+        seen.append((number, mg.load(path)["parts"]["running"]["batches"]))
+
+    before = {n: signal.signal(n, handler) for n in (signal.SIGHUP, signal.SIGTERM)}
     try:
         training = Training()
         for batch in 2, 4, 8:
             signalled(training, batch, signal.SIGTERM)
         training.fit(checkpoint=path)
     finally:
-        signal.signal(signal.SIGTERM, before)
-    assert seen == [2, 4, 3]  # each time the file is of just then
+        for number, was in before.items():
+            signal.signal(number, was)
+    assert seen == [(signal.SIGTERM, n) for n in (2, 4, 3)]  # each time the file is of just then
 
 
 @mg.fork_rng()

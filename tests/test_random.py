@@ -700,6 +700,22 @@ def test_randint_refuses_an_empty_or_too_large_range_and_draws_nothing(low, high
     assert g.get_state() == (1, 0, 0)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32"])
+def test_randint_takes_the_range_of_a_dtype_and_no_more_as_pytorch_does(dtype):
+    torch = pytest.importorskip("torch")
+    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    for m in mg, torch:
+        both_ends = {
+            m.randint(n, n + 1, (1,), dtype=getattr(m, dtype)).item() for n in (least, most)
+        }
+        assert both_ends == {least, most}
+        whole = m.randint(least, most + 1, (1000,), dtype=getattr(m, dtype))
+        assert least <= whole.min().item() < 0.1 * most < 0.8 * most < whole.max().item() <= most
+        for low, high in ((least - 1, most), (least, most + 2), (most, most + 2)):
+            with pytest.raises(RuntimeError, match="out of bounds for"):
+                m.randint(low, high, (1,), dtype=getattr(m, dtype))
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 1000])
 def test_randperm_is_a_permutation(n):
     order = mg.randperm(n, generator=mg.Generator(1))
