@@ -41,7 +41,7 @@ ENGINE = (
 )  # fmt: skip
 RANDOM = (
     "tests/test_random.py", "tests/test_sampling.py", "tests/test_parts.py",
-    "tests/nn/test_dropout.py", "tests/nn/test_init.py",
+    "tests/nn/test_dropout.py", "tests/nn/test_init.py", "tests/test_creation.py",
 )  # fmt: skip
 #: where the formulas of each file are tested
 TESTS = {
