@@ -116,6 +116,26 @@ def _modulo(number: int, dtype: np.dtype[Any]) -> int:
     return (number - least) % size + least
 
 
+def large(array: np.ndarray, dtype: np.dtype[Any] | None) -> np.ndarray:
+    """Return Python's numbers that NumPy leaves as objects, some beyond 64 bits, as float64.
+
+    Any other array is returned as it is.
+
+    Raises:
+        ValueError: integers are meant, by ``dtype`` or for want of a float.
+    """
+    kinds = {type(number) for number in array.flat} if array.dtype == object else set()
+    if not kinds or not kinds <= {bool, int, float}:
+        return array
+    if (dtype.kind if dtype else "f" if float in kinds else "i") in "iu":
+        number = next(n for n in array.flat if isinstance(n, int) and n not in _WORDS)
+        raise ValueError(
+            f"Overflow when unpacking long long: {number:.6g} does not fit into 64 bits; give a "
+            "floating-point dtype"
+        )
+    return array.astype(np.float64)
+
+
 def check_range(array: np.ndarray, dtype: np.dtype[Any]) -> None:
     """Raise RuntimeError if Python's numbers do not fit into an integer dtype, as in PyTorch.
 

@@ -14,7 +14,7 @@ from minigrad.hooks import Hooks, RemovableHandle
 from minigrad.indexing import index_of
 from minigrad.inplace import write
 from minigrad.methods import caster, in_place, ints, reflected, scaled
-from minigrad.misfits import check_range
+from minigrad.misfits import check_range, large
 from minigrad.moves import targets_of, transfer
 from minigrad.numpy_protocols import array_function, array_ufunc
 from minigrad.printing import text_of
@@ -567,7 +567,7 @@ def tensor(
 
     Raises:
         TypeError: the data are not numbers.
-        ValueError: nested sequences of different lengths.
+        ValueError: nested sequences of different lengths; an integer beyond 64 bits.
         RuntimeError: a number does not fit into an integer dtype; a gradient is asked for integers;
             the device cannot be used.
 
@@ -584,7 +584,7 @@ def tensor(
         data = share(data)  # another framework's
     array = np.asarray(data) if isinstance(data, np.generic) else data
     if not hasattr(data, "dtype"):
-        array = np.array(_without_tensors(data))
+        array = large(np.array(_without_tensors(data)), dtype and native(dtype))
     if dtype is None and not hasattr(data, "dtype") and array.dtype == np.float64:
         dtype = np.float32
     if array.dtype.kind not in "fiub":

@@ -143,6 +143,22 @@ def test_a_number_of_more_than_64_bits_is_refused(number: int) -> None:
                 assert x.tolist() == [1, 2, 100]
 
 
+@pytest.mark.parametrize("dtype", [None, "float32", "float64", "float16", "int64", "uint8", "bool"])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_numbers_beyond_64_bits_make_a_tensor_where_pytorch_takes_them(dtype: str | None) -> None:
+    for data in (10**30, -(10**30), [10**30, 1], [1.5, 10**30], [[True], [10**30]], [-1, 2**64]):
+        found = []
+        for m in (mg, pytest.importorskip("torch")):
+            try:
+                y = m.tensor(data, dtype=dtype and getattr(m, dtype))
+                found.append((str(y.numpy().dtype), y.tolist()))
+            except ValueError as error:
+                found.append(str(error)[:33])  # which are PyTorch's words
+        assert found[0] == found[1], data
+    with pytest.raises(TypeError, match="expected numbers"):
+        mg.tensor([10**30, None])
+
+
 def test_beside_booleans_a_number_has_to_fit_into_int64() -> None:
     x = mg.tensor([True, False])
     for call in (x.__add__, x.__pow__, x.clamp, lambda n: mg.where(x, n, x)):
