@@ -231,7 +231,8 @@ def test_drop_connect_is_linear_with_dropped_weights_and_its_bias_is_kept() -> N
     expected = x.numpy() @ (w.numpy() * keep.numpy() * 2).T + b.numpy()
     got = F.drop_connect(x, w, b, 0.5, mask=keep)
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-6)
-    layer = nn.DropConnect(3, 2, p=0.5)
+    layer = nn.DropConnect(30, 2, p=0.5)  # that none of 60 is dropped has the probability 1e-18
+    x = mg.rand(5, 30)
     assert isinstance(layer, nn.Linear)
     plain = F.linear(x, layer.weight, layer.bias)
     assert not (layer(x) == plain).all()
