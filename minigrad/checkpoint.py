@@ -317,10 +317,8 @@ def _kind(part: Any) -> str:
 def _fits(then: str, now: str) -> bool:
     """Return whether what parts were is what they are, or what lazy layers among them become."""
     lazy, eager = (re.escape(f"{name}Linear(in_features=") for name in ("Lazy", ""))
-    return (
-        re.fullmatch(re.escape(now).replace(f"{lazy}0", f"({lazy}|{eager})[0-9]+"), then)
-        is not None
-    )
+    pattern = re.escape(now).replace(f"{lazy}0", f"({lazy}|{eager})[0-9]+")
+    return bool(re.fullmatch(pattern, then))
 
 
 def _uninitialized(net: Any) -> dict[Parameter, Tensor]:

@@ -40,6 +40,7 @@ def assigned(index: Callable[[Any], Any]) -> Call:
 STORED: dict[str, Call] = {
     "tensor": lambda m, x, n: m.tensor([n], dtype=x.dtype),
     "full": lambda m, x, n: m.full((2,), n, dtype=x.dtype),
+    "full of a tensor": lambda m, x, n: m.full((2,), m.tensor(n), dtype=x.dtype),
     "full_like": lambda m, x, n: m.full_like(x, n),
     "the first of linspace": lambda m, x, n: m.linspace(n, 0, 2, dtype=x.dtype)[:0],
     "the last of linspace": lambda m, x, n: m.linspace(0, n, 2, dtype=x.dtype)[:0],
@@ -93,23 +94,25 @@ def outcome(m: Any, call: Call, dtype: str, number: Any) -> Any:
     return str(y.dtype).removeprefix("torch."), y.tolist()
 
 
+def assert_alike(call: Call, dtype: str, numbers: Any) -> None:
+    """Assert that a call has the same outcome in PyTorch, whatever the number."""
+    torch = pytest.importorskip("torch")
+    for number in numbers:
+        ours, theirs = (outcome(m, call, dtype, number) for m in (mg, torch))
+        assert repr(ours) == repr(theirs), number  # by text: NaN is NaN
+
+
 @pytest.mark.filterwarnings("ignore:.* encountered in")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", STORED)
 def test_a_number_is_stored_or_refused_as_in_pytorch(name: str, dtype: str) -> None:
-    torch = pytest.importorskip("torch")
-    for number in NUMBERS:
-        ours, theirs = (outcome(m, STORED[name], dtype, number) for m in (mg, torch))
-        assert repr(ours) == repr(theirs), number  # by text: NaN is NaN
+    assert_alike(STORED[name], dtype, NUMBERS)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_wraps_a_number_as_pytorch_does(name: str, dtype: str) -> None:
-    torch = pytest.importorskip("torch")
-    for number in WHOLE:
-        ours, theirs = (outcome(m, OPERATORS[name], dtype, number) for m in (mg, torch))
-        assert ours == theirs, number
+    assert_alike(OPERATORS[name], dtype, WHOLE)
 
 
 @pytest.mark.parametrize("number", [np.int64(300), np.int64(-1), np.uint8(200), np.int8(-3)])
