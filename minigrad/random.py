@@ -374,7 +374,9 @@ def randint(
         raise ValueError(f"randint needs low < high <= low + 2**53, got low={low}, high={high}")
     dtype = native(np.int64 if dtype is None else dtype)
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= low < high <= np.iinfo(dtype).max + 1:
-        raise RuntimeError(f"from or to - 1 is out of bounds for {dtype}: {low} to {high - 1}")
+        raise RuntimeError(
+            f"from or to - 1 is out of bounds for {dtype}: {low} to {high - 1}; give another dtype"
+        )
     shape = _shape((size,))
     u = generator.uniform(*place(shape))
     values = (np.floor(u * (high - low)).astype(np.int64) + low).reshape(shape)

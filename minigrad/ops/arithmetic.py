@@ -72,7 +72,7 @@ def pow(a: Any, b: Any) -> Any:
     """
     if type(b) is int and hasattr(a, "dtype") and a.dtype.kind in "iub":
         if b < 0:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
+            raise RuntimeError("Integers to negative integer powers are not allowed; use .float()")
         a = a.astype(np.int64) if a.dtype.kind == "b" else a  # NumPy would give int8
         b = beside(a, b)
     return a**b
